@@ -1,0 +1,1 @@
+"""The coordinator: keeps the wishes, drives the targets, tells every node what to run."""

@@ -1,0 +1,1 @@
+"""The language of Fieldconf: text in, model out."""

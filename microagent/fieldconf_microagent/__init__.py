@@ -1,0 +1,1 @@
+"""The Fieldconf agent: one source for CPython and MicroPython."""
