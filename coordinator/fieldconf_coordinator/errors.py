@@ -1,0 +1,21 @@
+"""Errors of the coordinator, by whose fault they are."""
+
+
+class FleetError(Exception):
+    """A request is refused; nothing has changed.
+
+    Attributes:
+        code: for programs: ``unknown-application``, ``bad-request``, ``conflict`` and the like.
+        message: what is wrong, naming the thing.
+        hint: what to do about it, or "".
+    """
+
+    def __init__(self, code: str, message: str, hint: str = "") -> None:
+        super().__init__(f"{message}; {hint}" if hint else message)
+        self.code = code
+        self.message = message
+        self.hint = hint
+
+
+class StoreError(Exception):
+    """What should be kept could not be written or read; the last good state is on disk."""
