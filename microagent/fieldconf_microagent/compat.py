@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 if MICROPYTHON:
     import gc
-    from time import ticks_diff, ticks_ms  # type: ignore
+    from time import ticks_diff as ticks_diff  # type: ignore
+    from time import ticks_ms as ticks_ms  # type: ignore
 
-    from micropython import const  # type: ignore
+    from micropython import const as const  # type: ignore
 
     def hmac_sha256(key: bytes, *parts: bytes) -> bytes:
         """Return the HMAC (RFC 2104) of the parts, one after the other."""
@@ -77,6 +78,16 @@ if MICROPYTHON:
             remove_tree(path + "/" + name)
         os.rmdir(path)
 
+    def receive(socket: "Any", room: memoryview) -> "int | None":
+        """Read from a non-blocking socket; return the count, 0 at its end, None if it must wait."""
+        count: "int | None" = socket.readinto(room)
+        return count
+
+    def transmit(socket: "Any", data: bytearray) -> "int | None":
+        """Write to a non-blocking socket; return how many bytes it took, None if it must wait."""
+        count: "int | None" = socket.write(data)
+        return count
+
     def mem_free() -> int:
         """Return how many bytes are free: of the heap on a board, of the machine elsewhere."""
         gc.collect()
@@ -118,12 +129,14 @@ else:
     from .compat_cpython import makedirs as makedirs
     from .compat_cpython import mem_free as mem_free
     from .compat_cpython import platform_info as platform_info
+    from .compat_cpython import receive as receive
     from .compat_cpython import remove_tree as remove_tree
     from .compat_cpython import replace as replace
     from .compat_cpython import same_bytes as same_bytes
     from .compat_cpython import sync_file as sync_file
     from .compat_cpython import ticks_diff as ticks_diff
     from .compat_cpython import ticks_ms as ticks_ms
+    from .compat_cpython import transmit as transmit
 
 
 class Clock:

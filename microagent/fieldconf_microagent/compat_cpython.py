@@ -4,6 +4,7 @@ import hmac
 import os
 import platform
 import shutil
+import socket
 import time
 import uuid
 import zlib
@@ -74,6 +75,22 @@ def remove_tree(path: str) -> None:
         shutil.rmtree(path)
     elif os.path.lexists(path):
         os.remove(path)
+
+
+def receive(socket: socket.socket, room: memoryview) -> int | None:
+    """Read from a non-blocking socket; return the count, 0 at its end, None if it must wait."""
+    try:
+        return socket.recv_into(room)
+    except BlockingIOError:
+        return None
+
+
+def transmit(socket: socket.socket, data: bytearray) -> int | None:
+    """Write to a non-blocking socket; return how many bytes it took, None if it must wait."""
+    try:
+        return socket.send(data)
+    except BlockingIOError:
+        return None
 
 
 def mem_free() -> int:
