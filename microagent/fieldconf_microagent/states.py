@@ -1,18 +1,18 @@
-"""Life cycle of one instance: which event leads from which state to which, and the step on the way.
+"""Life cycle of one instance: which event leads from which state to which, and by which step.
 
-The whole life cycle is the table `TRANSITIONS`. Nothing else in the project decides about a state: the
-agent looks at the facts, names an event, looks it up here and runs the step that the table names. The
-coordinator, the console and the documentation's diagram read the same table.
+The whole life cycle is the table `TRANSITIONS`. Nothing else in the project decides about a state:
+the agent looks at the facts, names an event, looks it up here and runs the step that the table
+names. The coordinator, the console and the documentation's diagram read the same table.
 
 Three sources of events:
 
 * what is wished: ``deploy``, ``start``, ``stop``, ``undeploy``, ``upgrade``
-* the world around: ``update`` (imports changed), ``check`` (its time has come), ``hold`` (a mandatory
-  import has no provider), ``wait`` (the parent is not started)
+* the world around: ``update`` (imports changed), ``check`` (its time has come), ``hold`` (a
+  mandatory import has no provider), ``wait`` (the parent is not started)
 * the end of a step: ``done``, ``failed``
 
-A state that ends in *-ing* has a step under way; all others are stable. A failed step leads back to a
-stable state: the instance stays there with its problem until the step is tried again.
+A state that ends in *-ing* has a step under way; all others are stable. A failed step leads back to
+a stable state: the instance stays there with its problem until the step is tried again.
 """
 
 NOT_DEPLOYED = "not-deployed"
@@ -85,5 +85,5 @@ def is_stable(state: str) -> bool:
 
 
 def is_deployed(state: str) -> bool:
-    """Tell whether the files of an instance are in place, so that children may be deployed under it."""
+    """Tell whether an instance has its files in place, so that children may be deployed in it."""
     return state not in (NOT_DEPLOYED, DEPLOYING, UNDEPLOYING)

@@ -1,0 +1,100 @@
+"""The shapes of the messages that an agent reads, checked once, here.
+
+Each function takes the bytes of a payload and returns the decoded value, or raises ValueError with
+a few words about what is wrong. What is unknown (keys, further items) passes.
+"""
+
+from . import codec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+FORMAT = 1
+
+# key → (type, must it be there)
+_WANT: "dict[str, tuple[Any, bool]]" = {
+    "v": (int, True),
+    "app": (str, True),
+    "name": (str, False),
+    "path": (str, True),
+    "lost": (int, True),
+    "i": (list, True),
+    "up": (list, True),
+    "pub": (list, True),
+    "prov": (dict, True),
+}
+_ENTRY: "dict[str, tuple[Any, bool]]" = {
+    "p": (str, True),
+    "c": (str, True),
+    "t": (str, True),
+    "w": (str, True),
+    "x": (dict, True),
+    "a": (dict, False),
+    "l": (dict, False),
+    "m": (dict, True),
+    "d": (bytes, False),
+    "o": (dict, False),
+}
+
+
+def _fields(value: "Any", table: "dict[str, tuple[Any, bool]]", name: str) -> None:
+    if not isinstance(value, dict):
+        raise ValueError("%s is no map" % name)
+    for key in table:
+        kind, needed = table[key]
+        if key not in value:
+            if needed:
+                raise ValueError("%s lacks '%s'" % (name, key))
+        elif type(value[key]) is not kind:
+            raise ValueError("%s has a wrong '%s'" % (name, key))
+
+
+def _items(value: "Any", kinds: "tuple[Any, ...]", name: str) -> "list[Any]":
+    if not isinstance(value, list) or len(value) < len(kinds):
+        raise ValueError("%s is too short" % name)
+    for item, kind in zip(value, kinds):
+        if type(item) is not kind:
+            raise ValueError("%s has a wrong item" % name)
+    return value
+
+
+def want(payload: bytes) -> "dict[str, Any]":
+    """Read a want."""
+    value = codec.unpack(payload)
+    _fields(value, _WANT, "want")
+    for entry in value["i"]:
+        _fields(entry, _ENTRY, "entry")
+        for imported in entry["m"].values():
+            _items(imported, (bool, list), "import")
+    for keys in value["prov"].values():
+        for index, key in enumerate(_items(keys, (), "providers")):
+            keys[index] = tuple(_items(key, (str, str, str), "provider")[:3])
+    result: "dict[str, Any]" = value
+    return result
+
+
+def exports(payload: bytes) -> "list[Any]":
+    """Read an exports document: [format, enrolment, boot, seq, [[path, {name: value}], …]]."""
+    value = _items(codec.unpack(payload), (int, int, int, int, list), "exports")
+    if value[0] != FORMAT:
+        raise ValueError("exports of format %d" % value[0])
+    for item in value[4]:
+        _items(item, (str, dict), "export")
+    return value
+
+
+def live(payload: bytes) -> "tuple[int, int, bool]":
+    """Read ``[enrolment, boot, online]``."""
+    value = _items(codec.unpack(payload), (int, int, bool), "live")
+    return value[0], value[1], value[2]
+
+
+def do(payload: bytes) -> "list[Any]":
+    """Read ``[id, boot, time to live, verb, arguments]``."""
+    return _items(codec.unpack(payload), (str, int, int, str, list), "do")
+
+
+def ask(payload: bytes) -> "list[Any]":
+    """Read ``[app, prefix]``."""
+    return _items(codec.unpack(payload), (str, str), "ask")
