@@ -1,0 +1,156 @@
+"""mosquitto on this box, with a generated configuration, looked after by the coordinator.
+
+Every node has a password of its own, and may write only what is its own. mosquitto outlives a
+coordinator that was killed: agents go on trading exports, and the next coordinator adopts it.
+"""
+
+import base64
+import hashlib
+import os
+import secrets
+import shutil
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+
+from fieldconf_microagent import compat
+from fieldconf_targets import processes
+
+from .supervised import BrokerError, SupervisedBroker
+
+_USER = "coordinator"
+_ROUNDS = 101
+
+_CONFIG = """\
+# Written by fieldconf at every start: changes are lost.
+listener {port} 127.0.0.1
+set_tcp_nodelay true
+allow_anonymous false
+password_file {folder}/passwords
+acl_file {folder}/access
+persistence true
+persistence_location {folder}/
+autosave_interval 60
+message_size_limit 2097152
+max_inflight_messages 1000
+max_queued_messages 100000
+log_dest stderr
+log_type error
+log_type warning
+"""
+
+# %u is the user a client logged in as, which for an agent is its node id.
+_ACCESS = """\
+# Written by fieldconf at every start: changes are lost.
+user {user}
+topic readwrite {domain}/#
+
+pattern read {domain}/%u/+
+pattern write {domain}/%u/have
+pattern write {domain}/%u/live
+pattern write {domain}/%u/pulse
+pattern write {domain}/%u/did
+pattern write {domain}/%u/get
+pattern write {domain}/%u/log
+pattern write {domain}/+/ask
+pattern read {domain}/+/live
+pattern read {domain}/x/+/+/+
+pattern write {domain}/x/+/+/%u
+"""
+
+
+class Mosquitto(SupervisedBroker):
+    """Supervises mosquitto."""
+
+    name = "mosquitto"
+
+    def __init__(self, folder: Path, domain: str = "fc") -> None:
+        super().__init__(folder.absolute())
+        self._domain = domain
+        self._program = program()
+        self._adopted: tuple[int, int] | None = processes.read_pid_file(self.folder / "pid")
+        self.login = (_USER, self._own_password())
+        self._lines: dict[tuple[str, str], str] = {}
+        self._written = ""
+
+    def password(self, key: bytes) -> str:
+        return compat.hex(compat.hmac_sha256(key, b"mqtt password"))
+
+    def admit(self, passwords: Mapping[str, str]) -> None:
+        assert self.login is not None
+        lines = {(user, word): self._line(user, word) for user, word in passwords.items()}
+        lines[self.login] = self._line(*self.login)
+        self._lines, text = lines, "".join(lines.values())
+        if text != self._written:
+            self._write("passwords", text)
+            self._written = text
+            self._reload()
+
+    def is_running(self) -> bool:
+        if self._adopted is not None and processes.is_alive(*self._adopted):
+            return True
+        return super().is_running()
+
+    def stop(self) -> None:
+        if self._adopted is not None and processes.is_alive(*self._adopted):
+            processes.end([self._adopted[0]])
+        self._adopted = None
+        super().stop()
+
+    def _command(self) -> list[str]:
+        self.admit({user: word for user, word in self._lines if user != _USER})
+        config = _CONFIG.format(port=self.port, folder=self.folder)
+        if os.geteuid() == 0:
+            # It would become the user "mosquitto", who cannot read the folder.
+            config += "user root\n"
+        self._write("access", _ACCESS.format(user=_USER, domain=self._domain))
+        self._write("mosquitto.conf", config)
+        return [self._program, "-c", str(self.folder / "mosquitto.conf")]
+
+    def _spawn(self) -> None:
+        super()._spawn()
+        assert self._process is not None
+        processes.write_pid_file(self.folder / "pid", self._process.pid)
+
+    def _reload(self) -> None:
+        if self._adopted is not None and processes.is_alive(*self._adopted):
+            os.kill(self._adopted[0], signal.SIGHUP)
+        elif self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGHUP)
+
+    def _line(self, user: str, password: str) -> str:
+        known = self._lines.get((user, password))
+        if known is not None:
+            return known
+        salt = secrets.token_bytes(12)
+        digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, _ROUNDS)
+        parts = base64.b64encode(salt).decode(), base64.b64encode(digest).decode()
+        return f"{user}:$7${_ROUNDS}${parts[0]}${parts[1]}\n"
+
+    def _own_password(self) -> str:
+        file = self.folder / "coordinator.password"
+        if not file.exists():
+            self._write(file.name, secrets.token_hex(32))
+        return file.read_text()
+
+    def _write(self, name: str, text: str) -> None:
+        new = self.folder / (name + ".new")
+        with open(new, "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+            file.write(text)
+        os.replace(new, self.folder / name)
+
+
+def program() -> str:
+    """Return where mosquitto is.
+
+    Raises:
+        BrokerError: it is not installed.
+    """
+    # Debian puts it where only root looks.
+    found = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+    if found is None:
+        raise BrokerError(
+            "mosquitto is not installed. Install it (Debian, Ubuntu: apt install mosquitto), "
+            "or leave --mosquitto out to use the embedded broker"
+        )
+    return found
