@@ -1,0 +1,127 @@
+"""The link to the broker with our own client: boards, and wherever paho is not installed.
+
+Fulfils the contract that stands in `link_paho`; `wake` is not needed here, since on a board nothing
+runs beside the agent's loop. What the client has no room for waits in line, up to a bound.
+"""
+
+import select
+
+from .mqtt import Client
+from .settings import split_url
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+# The agent has one slot per document; what can pile up is the log, which may get lost.
+_LONGEST_LINE = 64
+
+
+class MqttLink:
+    """A connection to the broker at `url`, such as ``mqtt://gateway:1883``."""
+
+    def __init__(
+        self,
+        url: str,
+        client_id: str,
+        keepalive_s: int = 60,
+        user: "str | None" = None,
+        password: "str | None" = None,
+        ca_file: "str | None" = None,
+        max_payload: int = 16384,
+    ) -> None:
+        host, port, tls = split_url(url)
+        if tls:
+            raise ValueError("cannot connect to %s: this link does not speak TLS" % url)
+        self._client_of = (host, port, client_id, keepalive_s, user, password)
+        self._max_payload = max_payload
+        self.dropped = 0
+        self._client: "Client | None" = None
+        self._up = False
+        self._token = 0
+        self._line: "list[tuple[int, tuple[str, bytes, int, bool]]]" = []
+        self._tokens: "dict[int, int]" = {}
+        self._subscribes: "set[int]" = set()
+        self._idle = select.poll()
+
+    def connect(self, will: "tuple[str, bytes]") -> None:
+        self._up = False
+        self._line = []
+        self._tokens = {}
+        self._subscribes = set()
+        self._client = Client(*self._client_of, (will[0], will[1], 1, True), self._max_payload)
+        self._client.connect()
+
+    def subscribe(self, topics: "list[str]") -> None:
+        if self._client is not None and self._up:
+            self._subscribes.add(self._client.subscribe([(topic, 1) for topic in topics]))
+
+    def unsubscribe(self, topics: "list[str]") -> None:
+        if self._client is not None and self._up:
+            self._client.unsubscribe(list(topics))
+
+    def publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> int:
+        if not self._up or (not qos and len(self._line) >= _LONGEST_LINE):
+            return 0
+        self._token += 1
+        self._line.append((self._token, (topic, payload, qos, retain)))
+        self._send()
+        return self._token
+
+    def wake(self) -> None:
+        pass
+
+    def poll(self, timeout_ms: int) -> "list[tuple[Any, ...]]":
+        client = self._client
+        if client is None:
+            self._idle.poll(timeout_ms)
+            return []
+        events: "list[tuple[Any, ...]]" = []
+        for event in client.poll(timeout_ms):
+            found = self._event(event)
+            if found is not None:
+                events.append(found)
+        self._send()
+        return events
+
+    def flush(self, timeout_ms: int) -> None:
+        while self._line and self._up and timeout_ms > 0:
+            self.poll(10)
+            timeout_ms -= 10
+
+    def disconnect(self) -> None:
+        client, self._client, self._up = self._client, None, False
+        if client is not None:
+            client.disconnect()
+
+    def close(self) -> None:
+        self.disconnect()
+
+    def _send(self) -> None:
+        client = self._client
+        while self._line and client is not None and client.has_room():
+            token, message = self._line.pop(0)
+            number = client.publish(*message)
+            if number is not None:
+                self._tokens[number] = token
+
+    def _event(self, event: "tuple[Any, ...]") -> "tuple[Any, ...] | None":
+        kind = event[0]
+        if kind == "message":
+            return ("message", event[1], bytes(event[2]))
+        if kind == "acked":
+            token = self._tokens.pop(event[1], None)
+            return None if token is None else ("acked", token)
+        if kind == "subscribed" or (kind == "refused" and event[1] in self._subscribes):
+            self._subscribes.discard(event[1])
+            return ("subscribed",)
+        if kind == "connected":
+            self._up = True
+            return ("up",)
+        if kind == "closed":
+            self._client = None
+            self._up = False
+            return ("down", event[1])
+        if kind == "skipped":
+            self.dropped += 1
+        return None

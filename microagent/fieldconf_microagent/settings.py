@@ -1,0 +1,114 @@
+"""The agent's settings: who this node is, and where its broker is. One JSON file, read at start.
+
+    {"fleet": "k3v9x2ab", "domain": "fc", "node": "n7", "enrolment": 1, "key": "64 hex digits",
+     "broker": "mqtt://127.0.0.1:1883", "user": null, "password": null, "ca": null,
+     "keepalive": 60, "reconnect": 5000, "ip": null}
+
+Only `node`, `key` and `broker` have to be given. The file is written by whoever makes the node; the
+agent never changes it. Keys that are not known here are kept: a newer coordinator may have written
+them.
+"""
+
+import binascii
+import json
+
+from . import compat
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+# name: (type, default, least, most)
+_FIELDS: "dict[str, tuple[type, Any, int, int]]" = {
+    "fleet": (str, "", 0, 32),
+    "domain": (str, "fc", 1, 32),
+    "node": (str, None, 1, 32),
+    "enrolment": (int, 1, 1, 1 << 31),
+    "key": (str, None, 64, 64),
+    "broker": (str, None, 1, 256),
+    "user": (str, "", 0, 256),
+    "password": (str, "", 0, 256),
+    "ca": (str, "", 0, 256),
+    "keepalive": (int, 60, 1, 1200),
+    "reconnect": (int, 5000, 1, 300000),
+    "ip": (str, "", 0, 64),
+}
+_SCHEMES = {"mqtt": 1883, "mqtts": 8883}
+_NAME = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+
+
+class SettingsError(ValueError):
+    """The settings are refused; the message names the file and the key."""
+
+
+def read(path: str) -> "dict[str, Any]":
+    """Return the settings in a file, defaults filled in, the key as bytes.
+
+    Raises:
+        SettingsError: the file cannot be read, or a value is missing or refused.
+    """
+    try:
+        content = json.loads(compat.read_file(path))
+    except OSError as error:
+        raise SettingsError("cannot read the agent's settings %s: %r" % (path, error))
+    except ValueError as error:
+        raise SettingsError("cannot read the agent's settings %s: not JSON (%s)" % (path, error))
+    if not isinstance(content, dict):
+        raise SettingsError("cannot use the agent's settings %s: expected an object" % path)
+    try:
+        return checked(content)
+    except SettingsError as error:
+        raise SettingsError("cannot use the agent's settings %s: %s" % (path, error))
+
+
+def checked(content: "dict[str, Any]") -> "dict[str, Any]":
+    """Return a copy with defaults filled in and the key as bytes.
+
+    Raises:
+        SettingsError: a value is missing or refused.
+    """
+    settings = dict(content)
+    for name in sorted(_FIELDS):
+        settings[name] = _value(name, settings.get(name))
+    for name in ("domain", "node"):
+        if not all(c in _NAME for c in settings[name]):
+            raise SettingsError("%r must consist of A-Z a-z 0-9 _ -" % name)
+    try:
+        settings["key"] = binascii.unhexlify(settings["key"])
+    except ValueError:
+        raise SettingsError("'key' must be 64 hexadecimal digits")
+    split_url(settings["broker"])
+    return settings
+
+
+def split_url(url: str) -> "tuple[str, int, bool]":
+    """Return host, port, and whether to speak TLS, of ``mqtt://host[:port]`` or ``mqtts://…``.
+
+    Raises:
+        SettingsError: it is no such address.
+    """
+    scheme, found, rest = url.partition("://")
+    rest = rest.rstrip("/")
+    if scheme not in _SCHEMES or not found:
+        raise SettingsError("%r must be mqtt://host:port or mqtts://host:port" % url)
+    host, _, port = rest.rpartition(":")
+    if rest.endswith("]") or not host:
+        host, port = rest, ""
+    if not host or (port and not port.isdigit()):
+        raise SettingsError("%r must be mqtt://host:port or mqtts://host:port" % url)
+    return host.strip("[]"), int(port) if port else _SCHEMES[scheme], scheme == "mqtts"
+
+
+def _value(name: str, value: "Any") -> "Any":
+    kind, default, least, most = _FIELDS[name]
+    if value is None:
+        if default is None:
+            raise SettingsError("%r is missing" % name)
+        return default
+    if type(value) is not kind:
+        raise SettingsError("%r must be %s" % (name, "text" if kind is str else "a number"))
+    size = len(value) if kind is str else value
+    if not least <= size <= most:
+        unit = "" if kind is int else " characters"
+        raise SettingsError("%r must be from %d to %d%s" % (name, least, most, unit))
+    return value
