@@ -1,0 +1,76 @@
+"""Renders the `*.mustache` files of a recipe into the data folder of an instance.
+
+The template engine is only loaded when there is a template, since a board has little memory.
+"""
+
+import os
+
+from . import compat
+from .variables import RENDERED, context
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+ENDING = ".mustache"
+
+#: Steps before which the templates are rendered.
+RENDERED_BEFORE = ("start", "update")
+
+_FOLDER = 0x4000
+
+
+def templates(folder: str, under: str = "") -> "list[str]":
+    """Return the names of all templates in a recipe, relative to its folder."""
+    found: list[str] = []
+    for name in sorted(os.listdir(folder + "/" + under if under else folder)):
+        relative = under + "/" + name if under else name
+        if name.endswith(ENDING):
+            found.append(relative)
+        elif os.stat(folder + "/" + relative)[0] & _FOLDER:
+            found += templates(folder, relative)
+    return found
+
+
+def render_text(text: str, request: "dict[str, Any]", data_dir: str) -> str:
+    """Return one template of the request's recipe, rendered; its partials are the recipe's."""
+    return _render(text, context(request, data_dir), _partials(request["recipe_dir"]))
+
+
+def render_recipe(request: "dict[str, Any]", data_dir: str) -> None:
+    """Render every template of the recipe, where one is due before the request's step.
+
+    Each file is replaced in one step: whoever reads it sees the old text or the new one.
+    """
+    recipe_dir = request["recipe_dir"]
+    if recipe_dir is None or request["step"] not in RENDERED_BEFORE:
+        return
+    names = templates(recipe_dir)
+    if not names:
+        return
+    seen = context(request, data_dir)
+    partials = _partials(recipe_dir)
+    for name in names:
+        text = _render(partials[name[: -len(ENDING)]], seen, partials)
+        _write(data_dir + "/" + RENDERED + "/" + name[: -len(ENDING)], text)
+
+
+def _partials(recipe_dir: str) -> "dict[str, str]":
+    """Return every template's text by its name without the ending."""
+    return {
+        name[: -len(ENDING)]: compat.read_file(recipe_dir + "/" + name).decode()
+        for name in templates(recipe_dir)
+    }
+
+
+def _render(text: str, seen: "dict[str, Any]", partials: "dict[str, str]") -> str:
+    from .mustache import render
+
+    return render(text, seen, partials)
+
+
+def _write(file: str, text: str) -> None:
+    compat.makedirs(file.rpartition("/")[0])
+    with open(file + ".part", "wb") as part:
+        part.write(text.encode())
+    compat.replace(file + ".part", file)
