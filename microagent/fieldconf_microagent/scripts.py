@@ -1,0 +1,106 @@
+"""Finds the script of a step in a recipe, and the command that runs it (CPython only).
+
+A recipe comes from another machine, perhaps without run bits and with the line ends of that
+machine, and it is not ours to change. So the interpreter is chosen here, by the first line.
+"""
+
+import os
+import sys
+from typing import NamedTuple
+
+#: Interpreter by the ending of the name, for scripts without a first line that names one.
+BY_ENDING = {".sh": ["/bin/sh"], ".py": [sys.executable]}
+
+# Roboconf's steps match by the beginning of a name and fall back on default.template. Steps that
+# it does not have must not pick up a file that happens to be there, such as checksum.py.
+_ROBOCONF_STEPS = ("deploy", "start", "update", "stop", "undeploy")
+_SHELLS = ("sh", "bash", "dash", "ash", "ksh", "zsh")
+
+
+class ScriptError(Exception):
+    """A script cannot be run; the message says why and what to do."""
+
+
+class Script(NamedTuple):
+    """File of a step; a template has to be rendered before it is run."""
+
+    file: str
+    is_template: bool
+
+
+def find_script(recipe_dir: str, step: str) -> "Script | None":
+    """Return what to run for a step, by Roboconf's rules; None: nothing."""
+    scripts = recipe_dir + "/scripts"
+    if os.path.isfile(f"{scripts}/{step}.sh"):
+        return Script(f"{scripts}/{step}.sh", False)
+    name = _named_after(step, _files(scripts))
+    if name is not None:
+        return Script(f"{scripts}/{name}", False)
+    default = ["default"] if step in _ROBOCONF_STEPS else []
+    for stem in [step, *default]:
+        template = f"{recipe_dir}/roboconf-templates/{stem}.template"
+        if os.path.isfile(template):
+            return Script(template, True)
+    return None
+
+
+def command(file: str, name: str) -> "list[str]":
+    """Return the command line that runs a script; `name` is what people call it.
+
+    Raises:
+        ScriptError: there is no way to run it.
+    """
+    with open(file, "rb") as script:
+        head = script.read(4096)
+    first, _, rest = head.partition(b"\n")
+    interpreter = _interpreter(first)
+    if not interpreter:
+        interpreter = BY_ENDING.get(os.path.splitext(file)[1], [])
+        rest = head
+    if not interpreter:
+        if os.access(file, os.X_OK):
+            return [file]
+        raise ScriptError(
+            f"cannot run {name}: it has no run bit, and no first line such as #!/bin/sh"
+        )
+    if b"\r\n" in rest and _is_shell(interpreter):
+        raise ScriptError(
+            f"cannot run {name}: its lines end with \\r\\n (Windows); save it with \\n alone"
+        )
+    return [*interpreter, file]
+
+
+def _interpreter(first: bytes) -> "list[str]":
+    """Return what `#!` names, as the system does it: a program and at most one argument."""
+    if not first.startswith(b"#!"):
+        return []
+    return first[2:].decode(errors="surrogateescape").strip().split(None, 1)
+
+
+def _is_shell(interpreter: "list[str]") -> bool:
+    words = " ".join(interpreter).split()
+    return any(os.path.basename(word) in _SHELLS for word in words)
+
+
+def _files(folder: str) -> "list[str]":
+    """Return the files of a folder that can be scripts, sorted."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(e.name for e in entries if e.is_file() and _may_be_script(e.name))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _may_be_script(name: str) -> bool:
+    return not name.startswith(".") and not name.endswith(("~", ".mustache"))
+
+
+def _named_after(step: str, names: "list[str]") -> "str | None":
+    for name in names:
+        if os.path.splitext(name)[0] == step:
+            return name
+    if step in _ROBOCONF_STEPS:
+        for name in names:
+            if name.startswith(step):
+                return name
+    return None
