@@ -168,8 +168,9 @@ class Record:
                 self.stop_fails = self.fails = 0
 
     def dump(self) -> "dict[str, Any]":
-        """Return what has to survive a restart; what is empty is left out."""
-        return {name: getattr(self, name) for name in self.SAVED if getattr(self, name)}
+        """Return what has to survive a restart; what is not set is left out."""
+        saved = {name: getattr(self, name) for name in self.SAVED}
+        return {name: saved[name] for name in saved if saved[name] not in (None, False)}
 
     def load(self, saved: "dict[str, Any]") -> None:
         """Take back what `dump` returned."""

@@ -1,0 +1,507 @@
+"""The agent's core, on virtual time, with wants published by hand."""
+
+import pytest
+from fieldconf_microagent import codec, states, topics
+from support.world import DOMAIN, Hand, Node, World, entry, machine
+
+RECIPE = b"r" * 32
+NEWER = b"n" * 32
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+@pytest.fixture
+def hand(world):
+    return Hand(world)
+
+
+@pytest.fixture
+def node(world, hand):
+    return Node(world, "n1").start()
+
+
+def web(**more):
+    return entry("/vm/web", "Web", m={"Data": [True, ["ip", "port"]]}, **more)
+
+
+def data(path="/vm2/data", **more):
+    more.setdefault("x", {"Data.ip": None, "Data.port": "5432"})
+    return entry(path, "Data", **more)
+
+
+def pair(world, hand, lost=60_000, **more):
+    """Two nodes: n1 runs a web server that imports the data service of n2."""
+    one, two = Node(world, "n1").start(), Node(world, "n2").start()
+    prov = {"Data": [("app1", "Data", "n2")]}
+    hand.want(two, [machine("/vm2"), data()], pub=["Data"], lost=lost)
+    hand.want(one, [machine("/vm"), web(**more)], prov=prov, lost=lost)
+    return one, two
+
+
+def test_an_instance_is_deployed_and_started_and_reported(world, hand, node):
+    hand.want(node, [machine(), entry("/vm/a", "A", d=RECIPE)])
+    world.run(1000)
+
+    assert node.ran() == ["/vm/a deploy", "/vm/a start"]
+    have = hand.haves["n1"]
+    assert have["v"] == 1
+    assert have["i"] == {
+        "/vm": {"s": "deployed-started"},
+        "/vm/a": {"s": "deployed-started", "d": RECIPE},
+    }
+
+
+def test_the_same_or_an_older_want_changes_nothing(world, hand, node):
+    hand.want(node, [machine(), entry("/vm/a", "A")], version=5)
+    world.run(1000)
+    hand.want(node, [machine()], version=5)
+    hand.want(node, [machine()], version=4)
+    world.run(1000)
+
+    assert node.state("/vm/a") == states.STARTED
+    assert hand.haves["n1"]["v"] == 5
+
+
+def test_an_instance_waits_for_its_import_and_is_told_its_values(world, hand):
+    one, two = Node(world, "n1").start(), Node(world, "n2").start()
+    prov = {"Data": [("app1", "Data", "n2")]}
+    hand.want(one, [machine(), web()], prov=prov)
+    world.run(1000)
+
+    assert one.state("/vm/web") == states.UNRESOLVED
+    assert hand.haves["n1"]["i"]["/vm/web"]["m"] == ["Data"]
+
+    hand.want(two, [machine("/vm2"), data()], pub=["Data"])
+    world.run(1000)
+
+    assert one.state("/vm/web") == states.STARTED
+    start = one.steps[-1]
+    assert start["step"] == "start"
+    assert start["imports"] == {"Data": [["/vm2/data", {"ip": "10.0.0.2", "port": "5432"}]]}
+
+
+def test_a_lost_import_stops_and_its_return_starts(world, hand):
+    one, two = pair(world, hand)
+    world.run(1000)
+    hand.want(two, [machine("/vm2"), data(w="deployed-stopped")], pub=["Data"])
+    world.run(1000)
+
+    assert one.state("/vm/web") == states.UNRESOLVED
+    assert one.steps[-1]["step"] == "stop"
+    assert one.steps[-1]["cause"] == "import-lost"
+
+    hand.want(two, [machine("/vm2"), data()], pub=["Data"])
+    world.run(1000)
+
+    assert one.ran("/vm/web") == ["deploy", "start", "stop", "start"]
+
+
+def test_exports_are_withdrawn_before_stop_runs(world, hand):
+    _, two = pair(world, hand)
+    world.run(1000)
+    two.duration = lambda request: 5000
+    hand.want(two, [machine("/vm2"), data(w="deployed-stopped")], pub=["Data"])
+    world.run(1000)
+
+    assert two.state("/vm2/data") == states.STOPPING
+    topic = topics.exports(DOMAIN, "app1", "Data", "n2")
+    assert codec.unpack(world.broker.retained[topic])[4] == []
+
+
+def test_a_changed_value_runs_update_with_the_difference(world, hand):
+    one, two = pair(world, hand)
+    world.run(1000)
+    changed = data(x={"Data.ip": None, "Data.port": "6000"})
+    hand.want(two, [machine("/vm2"), changed], pub=["Data"])
+    world.run(1000)
+
+    assert one.ran("/vm/web") == ["deploy", "start", "update"]
+    values = {"ip": "10.0.0.2", "port": "6000"}
+    assert one.steps[-1]["changed"] == {
+        "added": {},
+        "removed": {},
+        "changed": {"Data": [["/vm2/data", values]]},
+    }
+
+
+def test_changes_during_a_step_give_one_update_when_it_has_ended(world, hand):
+    one, two = pair(world, hand)
+    world.run(1000)
+    one.duration = lambda request: 2000
+    for port in ("6000", "6001", "6002"):
+        changed = data(x={"Data.ip": None, "Data.port": port})
+        hand.want(two, [machine("/vm2"), changed], pub=["Data"])
+        world.run(300)
+    world.run(6000)
+
+    assert one.ran("/vm/web") == ["deploy", "start", "update", "update"]
+    assert one.steps[-1]["imports"]["Data"][0][1]["port"] == "6002"
+
+
+def test_an_import_lost_and_back_during_a_step_runs_nothing(world, hand):
+    one, two = pair(world, hand)
+    world.run(1000)
+    one.duration = lambda request: 5000
+    changed = data(x={"Data.ip": None, "Data.port": "6000"})
+    hand.want(two, [machine("/vm2"), changed], pub=["Data"])
+    world.run(500)
+    gone = data(x={"Data.ip": None, "Data.port": "6000"}, w="deployed-stopped")
+    hand.want(two, [machine("/vm2"), gone], pub=["Data"])
+    world.run(500)
+    hand.want(two, [machine("/vm2"), changed], pub=["Data"])
+    world.run(20_000)
+
+    assert one.ran("/vm/web") == ["deploy", "start", "update"]
+
+
+def test_optional_imports_never_block_and_their_values_update(world, hand):
+    one, two = Node(world, "n1").start(), Node(world, "n2").start()
+    optional = entry("/vm/web", "Web", m={"Data": [False, ["*"]]})
+    hand.want(one, [machine(), optional], prov={"Data": [("app1", "Data", "n2")]})
+    world.run(1000)
+    assert one.state("/vm/web") == states.STARTED
+
+    hand.want(two, [machine("/vm2"), data()], pub=["Data"])
+    world.run(1000)
+
+    assert one.ran("/vm/web") == ["deploy", "start", "update"]
+
+
+def test_an_instance_imports_from_its_siblings_but_not_from_itself(world, hand, node):
+    peers = {"m": {"Peer": [False, ["port"]]}}
+    entries = [machine()]
+    for name in ("a", "b"):
+        entries.append(entry("/vm/" + name, "Peer", x={"Peer.port": name}, **peers))
+    hand.want(node, entries, pub=["Peer"], prov={"Peer": [("app1", "Peer", "n1")]})
+    world.run(1000)
+
+    last = {request["path"]: request["imports"]["Peer"] for request in node.steps}
+    assert last == {
+        "/vm/a": [["/vm/b", {"port": "b"}]],
+        "/vm/b": [["/vm/a", {"port": "a"}]],
+    }
+
+
+def test_stopping_a_parent_keeps_the_wishes_of_its_children(world, hand, node):
+    def tree(wish):
+        return [machine(), entry("/vm/a", "A", w=wish), entry("/vm/a/b", "B")]
+
+    hand.want(node, tree("deployed-started"))
+    world.run(1000)
+    hand.want(node, tree("deployed-stopped"))
+    world.run(1000)
+
+    assert node.ran()[4:] == ["/vm/a/b stop", "/vm/a stop"]
+    assert node.steps[-2]["cause"] == "ancestor"
+    assert node.steps[-1]["cause"] == "wanted"
+    assert node.state("/vm/a/b") == states.WAITING
+
+    hand.want(node, tree("deployed-started"))
+    world.run(1000)
+
+    assert node.ran()[6:] == ["/vm/a start", "/vm/a/b start"]
+
+
+def test_undeploying_goes_deepest_first_with_every_step(world, hand, node):
+    hand.want(node, [machine(), entry("/vm/a", "A"), entry("/vm/a/b", "B")])
+    world.run(1000)
+    hand.want(node, [machine()])
+    world.run(1000)
+
+    assert node.ran()[4:] == ["/vm/a/b stop", "/vm/a stop", "/vm/a/b undeploy", "/vm/a undeploy"]
+    assert list(hand.haves["n1"]["i"]) == ["/vm"]
+
+
+def test_a_failed_start_is_told_and_tried_again_at_growing_pauses(world, hand, node):
+    node.outcome = lambda r: ("failed", "exit status 3") if r["step"] == "start" else ("done", "")
+    hand.want(node, [machine(), entry("/vm/a", "A"), entry("/vm/b", "B")])
+    world.run(500)
+
+    problem = hand.haves["n1"]["i"]["/vm/a"]["p"]
+    assert problem == ["failed", "start: exit status 3", False]
+    assert node.state("/vm/a") == states.STOPPED
+
+    world.run(600_000)
+    starts = node.ran("/vm/a").count("start")
+    assert 8 <= starts <= 10
+    assert hand.haves["n1"]["i"]["/vm/a"]["p"][2] is True
+
+    node.outcome = lambda request: ("done", "")
+    hand.do(node, "retry", "/vm/a")
+    world.run(1000)
+    assert node.state("/vm/a") == states.STARTED
+    assert "p" not in hand.haves["n1"]["i"]["/vm/a"]
+
+
+def test_a_stop_that_fails_three_times_counts_as_done(world, hand, node):
+    node.outcome = lambda r: ("timeout", "after 1 s") if r["step"] == "stop" else ("done", "")
+    hand.want(node, [machine(), entry("/vm/a", "A"), entry("/vm/a/b", "B")])
+    world.run(1000)
+    hand.want(node, [machine(), entry("/vm/a", "A", w="deployed-stopped"), entry("/vm/a/b", "B")])
+    world.run(30_000)
+
+    assert node.ran("/vm/a/b").count("stop") == 3
+    assert node.ran("/vm/a").count("stop") == 3
+    assert node.state("/vm/a") == states.STOPPED
+    assert hand.haves["n1"]["i"]["/vm/a"]["p"] == ["timeout", "stop: after 1 s", False]
+
+
+def test_an_agent_that_restarts_adopts_what_runs(world, hand):
+    one, two = pair(world, hand)
+    world.run(1000)
+    before = len(one.steps), len(two.steps)
+    one.restart()
+    two.restart()
+    world.run(20_000)
+
+    assert (len(one.steps), len(two.steps)) == before
+    assert hand.haves["n1"]["b"] == 2
+    assert one.state("/vm/web") == states.STARTED
+
+
+def test_a_node_that_reboots_starts_again_without_the_network(world, hand):
+    one, _ = pair(world, hand)
+    world.run(1000)
+    one.kill(services=True)
+    one.start(connect=False)
+    world.run(1000)
+
+    assert one.ran("/vm/web") == ["deploy", "start", "start"]
+    assert one.running == {"/vm/web"}
+
+
+@pytest.mark.parametrize(
+    ("step", "again"),
+    [("deploy", ["deploy", "start"]), ("start", ["stop", "start"]), ("stop", ["stop", "start"])],
+)
+def test_a_step_that_was_cut_off_is_run_again(world, hand, node, step, again):
+    hand.want(node, [machine(), entry("/vm/a", "A")])
+    if step == "stop":
+        world.run(1000)
+        hand.want(node, [machine(), entry("/vm/a", "A", w="deployed-stopped")])
+    node.duration = lambda request: 10_000 if request["step"] == step else 5
+    world.run(1000)
+    assert node.steps[-1]["step"] == step
+    node.kill()
+    count = len(node.steps)
+    node.duration = lambda request: 5
+    node.start()
+    hand.want(node, [machine(), entry("/vm/a", "A")], version=9)
+    world.run(20_000)
+
+    assert [request["step"] for request in node.steps[count:]] == again
+    assert node.state("/vm/a") == states.STARTED
+
+
+def test_a_silent_exporter_is_dropped_after_lost_after(world, hand):
+    one, two = pair(world, hand, lost=2000)
+    world.run(1000)
+    two.kill(services=True)
+    world.run(1500)
+    assert one.state("/vm/web") == states.STARTED
+
+    world.run(1000)
+    assert one.state("/vm/web") == states.UNRESOLVED
+
+    two.start()
+    world.run(5000)
+    assert one.state("/vm/web") == states.STARTED
+
+
+def test_an_agent_that_is_back_in_time_disturbs_nobody(world, hand):
+    one, two = pair(world, hand, lost=2000)
+    world.run(1000)
+    two.kill()
+    world.run(1500)
+    two.start()
+    world.run(20_000)
+
+    assert one.ran("/vm/web") == ["deploy", "start"]
+
+
+def test_lost_after_runs_only_while_the_importer_is_connected(world, hand):
+    one, two = pair(world, hand, lost=2000)
+    world.run(1000)
+    world.broker.stop()
+    two.kill(services=True)
+    world.run(30_000)
+    assert one.state("/vm/web") == states.STARTED
+
+
+def test_everything_heals_with_a_broker_that_forgot(world, hand):
+    one, two = pair(world, hand)
+    world.run(1000)
+    world.broker.stop(wipe=True)
+    world.run(5000)
+    world.broker.running = True
+    world.run(30_000)
+
+    assert one.ran("/vm/web") == ["deploy", "start"]
+    assert topics.have(DOMAIN, "n1") in world.broker.retained
+    assert topics.exports(DOMAIN, "app1", "Data", "n2") in world.broker.retained
+    one.restart()
+    world.run(20_000)
+    assert one.state("/vm/web") == states.STARTED
+
+
+def test_an_importer_asks_who_was_not_heard(world, hand):
+    one, two = pair(world, hand)
+    world.run(1000)
+    world.broker.retained.clear()
+    one.disk["state"] = None
+    one.restart()
+    hand.want(one, [machine(), web()], prov={"Data": [("app1", "Data", "n2")]}, version=5)
+    world.run(12_000)
+
+    assert topics.ask(DOMAIN, "n2") in hand.messages
+    assert one.state("/vm/web") == states.STARTED
+
+
+def test_a_false_will_is_contradicted(world, hand, node):
+    world.run(1000)
+    hand.publish(topics.live(DOMAIN, "n1"), codec.pack([1, 1, False]))
+    world.run(1000)
+
+    assert codec.unpack(world.broker.retained[topics.live(DOMAIN, "n1")]) == [1, 1, True]
+
+
+def test_a_prefix_that_nobody_imports_any_more_is_cleared(world, hand, node):
+    hand.want(node, [machine(), data("/vm/data")], pub=["Data"])
+    world.run(1000)
+    topic = topics.exports(DOMAIN, "app1", "Data", "n1")
+    assert topic in world.broker.retained
+
+    hand.want(node, [machine(), data("/vm/data")])
+    world.run(1000)
+    assert topic not in world.broker.retained
+
+
+def test_another_application_empties_the_former_first(world, hand, node):
+    hand.want(node, [machine(), entry("/vm/a", "A")])
+    world.run(1000)
+    hand.want(node, [machine(), entry("/vm/a", "A")], app="app2")
+    world.run(1000)
+
+    assert node.ran("/vm/a") == ["deploy", "start", "stop", "undeploy", "deploy", "start"]
+    assert hand.haves["n1"]["app"] == "app2"
+
+
+def test_a_failing_check_starts_the_instance_anew(world, hand, node):
+    hand.want(node, [machine(), entry("/vm/a", "A", d=RECIPE, o={"check": 1000})])
+    world.run(2500)
+    node.running.clear()
+    world.run(3500)
+    assert hand.haves["n1"]["i"]["/vm/a"]["p"][0] == "check"
+    world.run(3000)
+
+    assert node.ran("/vm/a") == ["deploy", "start", "stop", "start"]
+    assert node.steps[-1]["step"] in ("check", "start")
+    assert node.running == {"/vm/a"}
+    assert "p" not in hand.haves["n1"]["i"]["/vm/a"]
+
+
+def test_without_a_check_step_none_is_tried_twice(world, hand, node):
+    node.outcome = lambda r: ("absent", "") if r["step"] == "check" else ("done", "")
+    hand.want(node, [machine(), entry("/vm/a", "A", d=RECIPE, o={"check": 1000})])
+    world.run(60_000)
+
+    assert [r["step"] for r in node.steps] == ["deploy", "start", "check"]
+
+
+def test_a_new_recipe_with_upgrade_stops_nothing(world, hand, node):
+    hand.want(node, [machine(), entry("/vm/a", "A", d=RECIPE)])
+    world.run(1000)
+    hand.want(node, [machine(), entry("/vm/a", "A", d=NEWER)])
+    world.run(1000)
+
+    assert node.ran("/vm/a") == ["deploy", "start", "upgrade"]
+    assert node.steps[-1]["digest"] == NEWER
+    assert hand.haves["n1"]["i"]["/vm/a"]["d"] == NEWER
+
+
+def test_a_new_recipe_without_upgrade_stops_deploys_and_starts(world, hand, node):
+    node.outcome = lambda r: ("absent", "") if r["step"] == "upgrade" else ("done", "")
+    hand.want(node, [machine(), entry("/vm/a", "A", d=RECIPE), entry("/vm/a/b", "B")])
+    world.run(1000)
+    hand.want(node, [machine(), entry("/vm/a", "A", d=NEWER), entry("/vm/a/b", "B")])
+    world.run(1000)
+
+    assert node.ran()[4:] == [
+        "/vm/a upgrade",
+        "/vm/a/b stop",
+        "/vm/a stop",
+        "/vm/a deploy",
+        "/vm/a start",
+        "/vm/a/b start",
+    ]
+    stop = [r for r in node.steps if r["step"] == "stop"][-1]
+    assert (stop["cause"], stop["digest"]) == ("upgrade", RECIPE)
+
+
+def test_what_the_node_cannot_run_is_refused_with_a_reason(world, hand, node):
+    hand.want(node, [machine(), entry("/vm/a", "A", installer="puppet")])
+    world.run(1000)
+
+    code, text, _ = hand.haves["n1"]["i"]["/vm/a"]["p"]
+    assert code == "refused"
+    assert text == "this node has no installer 'puppet', only: logger, script, target"
+
+
+def test_bad_messages_are_counted_told_once_and_dropped(world, hand, node):
+    for payload in (b"\xc1", b"", b"x" * 2_000_000, b"\x91" * 5000, codec.pack([2, "n1"])):
+        for _ in range(3):
+            hand.publish(topics.want(DOMAIN, "n1"), payload)
+    hand.want(node, [machine(), entry("/vm/a", "A")], version=3)
+    world.run(1000)
+
+    assert node.state("/vm/a") == states.STARTED
+    assert node.agent.refused == 12
+    assert len(node.logged) == 3
+
+
+def test_do_is_answered_once_per_id_and_not_by_another_boot(world, hand, node):
+    world.run(1000)
+    hand.do(node, "report", id="a")
+    hand.do(node, "report", id="b", boot=7)
+    hand.do(node, "dance", id="c")
+    world.run(1000)
+
+    assert hand.answers["a"][2] == "ok"
+    assert hand.answers["b"][2:] == ["stale", 1]
+    assert hand.answers["c"][2:] == ["error", "unknown verb: dance"]
+
+
+def test_forget_clears_every_topic_and_wipes(world, hand, node):
+    hand.want(node, [machine(), data("/vm/data")], pub=["Data"])
+    world.run(1000)
+    hand.do(node, "forget", id="early")
+    world.run(1000)
+    assert hand.answers["early"][2] == "error"
+
+    hand.want(node, [], app="")
+    world.run(1000)
+    hand.do(node, "forget", id="now")
+    world.run(1000)
+
+    assert hand.answers["now"][2] == "ok"
+    assert node.wiped and node.agent is None
+    assert [t for t in world.broker.retained if not t.endswith("/want")] == []
+
+
+def test_what_was_stopped_after_the_power_failed_in_every_moment_comes_back(world, hand):
+    """The power fails after each effect of a deployment once; the end is always the same."""
+    for cut in range(60):
+        inner = World(cut)
+        by_hand = Hand(inner)
+        node = Node(inner, "n1").start()
+        by_hand.want(node, [machine(), entry("/vm/a", "A", d=RECIPE), entry("/vm/a/b", "B")])
+        node.cut_power = cut
+        inner.run(2000)
+        if node.agent is None:
+            node.start()
+            inner.run(20_000)
+        assert node.state("/vm/a/b") == states.STARTED, cut
+        assert node.running == {"/vm/a", "/vm/a/b"}, cut
