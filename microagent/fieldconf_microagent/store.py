@@ -22,7 +22,7 @@ class Store:
         compat.makedirs(folder)
         for name in os.listdir(folder):
             if name.endswith(_NEW):
-                os.remove(self._folder + name)
+                compat.remove_tree(self._folder + name)
 
     def load(self, name: str) -> "bytes | None":
         """Return what was saved last under this name, or None."""
