@@ -13,6 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+CONNECT_MS = 10000
 # The agent has one slot per document; what can pile up is the log, which may get lost.
 _LONGEST_LINE = 64
 
@@ -50,7 +51,7 @@ class MqttLink:
         self._tokens = {}
         self._subscribes = set()
         self._client = Client(*self._client_of, (will[0], will[1], 1, True), self._max_payload)
-        self._client.connect()
+        self._client.connect(CONNECT_MS)
 
     def subscribe(self, topics: "list[str]") -> None:
         if self._client is not None and self._up:
@@ -67,6 +68,11 @@ class MqttLink:
         self._line.append((self._token, (topic, payload, qos, retain)))
         self._send()
         return self._token
+
+    def address(self) -> "str | None":
+        sock: "Any" = self._client.socket if self._client else None
+        # Boards do not tell the address of a socket: there, the settings have to.
+        return str(sock.getsockname()[0]) if hasattr(sock, "getsockname") else None
 
     def wake(self) -> None:
         pass

@@ -96,6 +96,11 @@ class PahoLink:
             self._unacked.add(token)
         return token
 
+    def address(self) -> str | None:
+        """Return the address of ours from which the broker is reached."""
+        sock = self._client.socket() if self._client is not None and self._up else None
+        return str(sock.getsockname()[0]) if isinstance(sock, socket.socket) else None
+
     def wake(self) -> None:
         """Let `poll` return at once; may be called from any thread."""
         try:

@@ -107,7 +107,7 @@ def _value(name: str, value: "Any") -> "Any":
         return default
     if type(value) is not kind:
         raise SettingsError("%r must be %s" % (name, "text" if kind is str else "a number"))
-    size = len(value) if kind is str else value
+    size = value if isinstance(value, int) else len(str(value))
     if not least <= size <= most:
         unit = "" if kind is int else " characters"
         raise SettingsError("%r must be from %d to %d%s" % (name, least, most, unit))

@@ -1,0 +1,133 @@
+"""Runs the agent as a process of a machine with CPython; everything of it lies in one folder.
+
+settings.json   who this node is (`settings`), written by whoever made the node
+agent.pid       process id and start time of the agent that holds the folder
+state/ recipes/ parts/ data/   what the agent keeps
+"""
+
+import fcntl
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from . import compat, settings
+from .fetch import Fetcher
+from .host import Host, assemble
+from .link_paho import PahoLink
+from .messages import FORMAT
+from .runner_process import LIMIT, ProcessRunner
+from .store import Store
+from .version import VERSION
+
+INSTALLERS = ("logger", "python", "script")
+
+#: Exit status when the settings are refused or the folder has an agent already.
+REFUSED = 2
+
+
+def main(folder: str) -> int:
+    """Run the agent of this folder until SIGTERM or SIGINT; return the exit status."""
+    try:
+        known = settings.read(os.path.join(folder, "settings.json"))
+        held = _hold(folder)
+    except (settings.SettingsError, OSError) as error:
+        _log("error", str(error))
+        return REFUSED
+    try:
+        _log("info", run(folder, known))
+        return 0
+    except OSError as error:
+        _log("error", f"cannot go on: {error}")
+        return 1
+    finally:
+        held()
+
+
+def run(folder: str, known: dict[str, Any]) -> str:
+    """Run the agent in this thread and return why it ended."""
+    data = os.path.join(folder, "data")
+    clock = compat.Clock()
+    link = make_link(known)
+    runner = ProcessRunner(data, link.wake)
+    fetcher = Fetcher(folder)
+
+    def wipe() -> None:
+        fetcher.want(clock.now_ms(), [])
+        fetcher.collect([])
+        compat.remove_tree(data)
+
+    store = Store(os.path.join(folder, "state"))
+    agent = assemble(
+        known,
+        store,
+        compat.run_mark(),
+        clock.now_ms(),
+        compat.random_below,
+        installers=list(INSTALLERS),
+        info=about(INSTALLERS),
+        parallel=LIMIT,
+    )
+    host = Host(agent, link, runner, fetcher, store, clock.now_ms, _log, wipe, compat.random_below)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: host.stop())
+    return host.run()
+
+
+def make_link(known: dict[str, Any]) -> PahoLink:
+    """Return the link that these settings ask for."""
+    return PahoLink(
+        known["broker"],
+        known["node"],
+        known["keepalive"],
+        known["user"] or None,
+        known["password"] or None,
+        known["ca"] or None,
+    )
+
+
+def about(installers: tuple[str, ...]) -> dict[str, Any]:
+    """Return what this node is, for the coordinator's inventory."""
+    return {
+        "py": compat.platform_info(),
+        "agent": VERSION,
+        "mem": compat.mem_free(),
+        "inst": sorted(installers),
+        "fmt": [FORMAT],
+        "hw": compat.hardware_mark(),
+    }
+
+
+def _hold(folder: str) -> Callable[[], None]:
+    """Make this process the only agent of the folder; return how to let go of it."""
+    lock = os.open(os.path.join(folder, "agent.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise OSError(f"cannot start: another agent runs in {folder}") from None
+    pid_file = os.path.join(folder, "agent.pid")
+    with open(pid_file + ".new", "w") as file:
+        file.write(f"{os.getpid()} {_start_time()}\n")
+    os.replace(pid_file + ".new", pid_file)
+
+    def let_go() -> None:
+        # Not the pid file: the next agent may have replaced it by now.
+        os.close(lock)
+
+    return let_go
+
+
+def _start_time() -> int:
+    """Return when this process began, in ticks since boot; 0 where that cannot be known."""
+    try:
+        return int(compat.read_file("/proc/self/stat").rpartition(b")")[2].split()[19])
+    except OSError:
+        return 0
+
+
+def _log(level: str, text: str) -> None:
+    stamp = time.strftime("%Y-%m-%d %H:%M:%S")
+    print(f"{stamp} {level}: {text}", file=sys.stderr, flush=True)
