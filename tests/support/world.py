@@ -134,7 +134,7 @@ class Node:
         if self.agent is None or self.session:
             return
         live = topics.live(DOMAIN, self.node)
-        will = (live, codec.pack(self.agent.triple[:2] + [False]))
+        will = (live, codec.pack([*self.agent.triple[:2], False]))
         self.session = self.world.broker.connect(self.node, self, will)
         if self.session is None:
             self.world.after(1000, self._reconnect, self.lives)
