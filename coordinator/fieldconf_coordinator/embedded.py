@@ -4,10 +4,7 @@ For demos, tries and tests: it has no access lists, and forgets everything when 
 with the coordinator, even with one that was killed: agents then wait for the next.
 """
 
-import logging
-import os
 import sys
-import threading
 from pathlib import Path
 
 from .supervised import SupervisedBroker
@@ -46,25 +43,5 @@ class EmbeddedBroker(SupervisedBroker):
     def _command(self) -> list[str]:
         config = self.folder / "iotcore.toml"
         config.write_text(_CONFIG.format(port=self.port))
-        return [sys.executable, "-m", "fieldconf_coordinator.embedded", str(config.absolute())]
-
-
-def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
-    os._exit(0)
-
-
-def serve(config: Path) -> None:
-    """Run the broker in this process until standard input ends."""
-    # Imported here, since only the child needs the library in memory.
-    from iotcore.iotcore import IotCoreBroker
-
-    logging.basicConfig(level="WARNING", format="%(asctime)s %(message)s")
-    # It reports every packet as an error.
-    logging.getLogger("rumqttd").setLevel(logging.CRITICAL)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    IotCoreBroker(config_path=str(config)).run_forever()
-
-
-if __name__ == "__main__":
-    serve(Path(sys.argv[1]))
+        child = Path(__file__).with_name("embedded_child.py")
+        return [sys.executable, str(child), str(config.absolute())]

@@ -135,7 +135,6 @@ class SupervisedBroker(Broker, ABC):
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                cwd=Path(__file__).parents[1],
             )
 
     def _wait_for_port(self, deadline: float) -> None:
