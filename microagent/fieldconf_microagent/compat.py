@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 if MICROPYTHON:
     import gc
+    import io
     from time import ticks_diff as ticks_diff  # type: ignore
     from time import ticks_ms as ticks_ms  # type: ignore
 
@@ -88,6 +89,12 @@ if MICROPYTHON:
         count: "int | None" = socket.write(data)
         return count
 
+    def error_text(error: BaseException) -> str:
+        """Return the traceback of an error; its last line is type and message."""
+        out = io.StringIO()
+        sys.print_exception(error, out)  # type: ignore
+        return out.getvalue()
+
     def mem_free() -> int:
         """Return how many bytes are free: of the heap on a board, of the machine elsewhere."""
         gc.collect()
@@ -124,6 +131,7 @@ else:
     from .compat_cpython import _hardware_id as _hardware_id
     from .compat_cpython import _inflated as _inflated
     from .compat_cpython import const as const
+    from .compat_cpython import error_text as error_text
     from .compat_cpython import exists as exists
     from .compat_cpython import hmac_sha256 as hmac_sha256
     from .compat_cpython import makedirs as makedirs

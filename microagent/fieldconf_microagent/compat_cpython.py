@@ -6,6 +6,7 @@ import platform
 import shutil
 import socket
 import time
+import traceback
 import uuid
 import zlib
 from collections.abc import Callable
@@ -91,6 +92,11 @@ def transmit(socket: socket.socket, data: bytearray) -> int | None:
         return socket.send(data)
     except BlockingIOError:
         return None
+
+
+def error_text(error: BaseException) -> str:
+    """Return the traceback of an error; its last line is type and message."""
+    return "".join(traceback.format_exception(type(error), error, error.__traceback__))
 
 
 def mem_free() -> int:
