@@ -21,9 +21,13 @@ Rules kept here:
 * Only a want with a higher version counts; the highest is remembered for good.
 """
 
-from . import codec, envelope, instances, messages, states, topics
+from . import codec, envelope, messages, states, topics
 from .compat import const
+from .exports import Exports
 from .imports import Imports
+from .records import Record, goal, restore
+from .steps import Steps
+from .tree import Tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,9 +35,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _PULSE_MS = const(300000)
-_ANSWER_MS = const(1000)  # exports are repeated at most that often when asked
 _ANSWERS = const(16)  # answers to `do` that are kept
-_TIMEOUT_MS = const(600000)
 # Sources of refused messages that are remembered, so that each is logged once.
 _SOURCES = const(32)
 
@@ -70,33 +72,26 @@ class Agent:
         self.random_below = random_below
         self.imports = Imports(self.node, random_below)
         offers = tuple(sorted(settings["installers"])) + ("target",)
-        self.tree = instances.Tree(self.resolve, self._ready, offers)
+        self.tree = Tree(self.resolve, self._ready, offers)
         self.version = 0
         self.want: "dict[str, Any]" = {"app": "", "path": "", "i": [], "up": [], "pub": []}
-        self.app = ""  # the application of the instances here; the want may be ahead of it
-        self.path = ""
-        self.pub: "list[str]" = []
+        self.steps = Steps(self.tree, settings.get("parallel", 1), random_below)
+        self.exports = Exports(self.d, self.node)
         self.up = self.ready = False
         self.refused = 0  # messages
         self._reason: "str | None" = None  # why the last want was refused
         self._sources: "set[tuple[str, str]]" = set()
         self._recipes: "set[bytes]" = set()
         self._needed: "list[bytes] | None" = None
-        self._items: "dict[str, list[Any]]" = {}  # prefix → what is exported under it
         self._cache: "dict[str, dict[str, dict[str, str]]]" = {}
-        self._published: "dict[str, list[str]]" = {}  # topic → [app, prefix]
         self._report: "dict[str, Any] | None" = None
         self._dirty: "set[str]" = set()
         self._inflight: "set[str]" = set()
         self._subscribed: "set[str]" = set()
         self._answers: "list[list[Any]]" = []
-        self._answered: "dict[str, int]" = {}
-        self._asked: "set[str]" = set()
         self._pulse_at = 0
-        self._running = 0
         self._changed = self._due = False
         self._effects: "list[tuple[Any, ...]]" = []
-        self._runs: "list[tuple[Any, ...]]" = []
         self._have, self._live = topics.have(self.d, self.node), topics.live(self.d, self.node)
         self._handlers = {
             topics.want(self.d, self.node): self._on_want,
@@ -125,7 +120,7 @@ class Agent:
         self.now = now
         if self.up and not self.ready:
             self.ready = True
-            self._dirty.update(self._published)
+            self._dirty.update(self.exports.published)
             self._dirty.update((self._have, self._live))
             self._pulse_at = now
         self._due = True
@@ -150,9 +145,9 @@ class Agent:
         """The broker has taken over what was published for `slot`."""
         self.now = now
         self._inflight.discard(slot)
-        known = self._published.get(slot)
-        if known and slot not in self._dirty and not self._publishes(known):
-            del self._published[slot]
+        published = self.exports.published
+        if slot in published and slot not in self._dirty and not self.exports.is_current(slot):
+            del published[slot]
             self._changed = True
         self._due = True
 
@@ -162,8 +157,7 @@ class Agent:
         record = self.tree.records.get(path)
         if record is None or record.step is None:
             return
-        self._running -= 1
-        self._ended(record, outcome, detail)
+        self.steps.ended(record, now, outcome, detail)
         self._due = True
 
     def on_recipe(self, now: int, digest: bytes, problem: "str | None") -> None:
@@ -197,11 +191,7 @@ class Agent:
             self._effects.append(
                 ("publish", topics.pulse(self.d, self.node), pulse, 0, False, None)
             )
-        for topic in sorted(self._asked):
-            if now >= self._answered.get(topic, now):
-                self._asked.discard(topic)
-                self._answered[topic] = now + _ANSWER_MS
-                self._dirty.add(topic)
+        self._dirty.update(self.exports.answers(now))
         self._due = True
 
     def shutdown(self, now: int) -> None:
@@ -213,10 +203,9 @@ class Agent:
 
     def next_wake(self) -> "int | None":
         """Return when `tick` is due, or None."""
-        times = [self.imports.next_wake(), self.tree.next_wake()]
+        times = [self.imports.next_wake(), self.tree.next_wake(), self.exports.next_wake(self.now)]
         if self.ready:
             times.append(self._pulse_at)
-        times.extend([self._answered.get(topic, self.now) for topic in self._asked])
         known = [time for time in times if time is not None]
         return min(known) if known else None
 
@@ -230,8 +219,8 @@ class Agent:
         if self._changed:
             self._changed = False
             effects.insert(0, ("save", self.dump()))
-        effects.extend(self._runs)
-        self._runs = []
+        requests, self.steps.requests = self.steps.requests, []
+        effects.extend([("run", request) for request in requests])
         return effects
 
     # -- messages
@@ -258,7 +247,7 @@ class Agent:
         self.version = want["v"]
         self.want = want
         self._reason = self._report = None
-        if want["app"] == self.app or not self.tree.order:
+        if want["app"] == self.exports.app or not self.tree.order:
             self._adopt()
         else:
             # The instances of the former application go first.
@@ -283,10 +272,8 @@ class Agent:
 
     def _on_ask(self, payload: bytes) -> None:
         app, prefix = messages.ask(payload)[:2]
-        topic = topics.exports(self.d, app, prefix, self.node)
-        if topic in self._published:
-            self._asked.add(topic)
-            self.tick(self.now)
+        self.exports.asked(app, prefix)
+        self._dirty.update(self.exports.answers(self.now))
 
     def _on_do(self, message: bytes) -> None:
         request = messages.do(self._open("do", message))
@@ -328,7 +315,7 @@ class Agent:
     def _forget(self) -> None:
         """Leave nothing behind: neither retained messages nor files."""
         self.ready = False
-        for topic in sorted(self._published) + [self._have, self._live]:
+        for topic in sorted(self.exports.published) + [self._have, self._live]:
             self._effects.append(("publish", topic, b"", 1, True, None))
         self._effects.append(("wipe",))
         self._effects.append(("exit", "forgotten by the coordinator"))
@@ -338,7 +325,6 @@ class Agent:
     def _adopt(self) -> None:
         """Make the want the truth that the instances are held against."""
         want = self.want
-        self.app, self.path, self.pub = want["app"], want["path"], sorted(want["pub"])
         self.imports.lost_after = want.get("lost", 0)
         self.imports.set_providers(self.now, want.get("prov", {}))
         named = set()
@@ -346,7 +332,7 @@ class Agent:
             named.add(entry["p"])
             record = self.tree.records.get(entry["p"])
             if record is None:
-                self.tree.put(instances.Record(entry))
+                self.tree.put(Record(entry))
             elif record.entry != entry or record.leaving:
                 record.entry, record.leaving = entry, False
                 record.begin_anew()
@@ -355,17 +341,8 @@ class Agent:
         for record in self.tree.order:
             if record.path not in named:
                 record.leaving = True
-        for prefix in self.pub:
-            topic = topics.exports(self.d, self.app, prefix, self.node)
-            if topic not in self._published:
-                self._published[topic] = [self.app, prefix]
-                self._dirty.add(topic)
-        for topic, known in self._published.items():
-            if not self._publishes(known):
-                self._dirty.add(topic)
-
-    def _publishes(self, known: "list[str]") -> bool:
-        return known[0] == self.app and known[1] in self.pub
+        self._dirty.update(self.exports.adopt(want["app"], want["pub"]))
+        self._cache.clear()
 
     def _ready(self, digest: "bytes | None") -> bool:
         return digest is None or digest in self._recipes
@@ -374,7 +351,7 @@ class Agent:
         needed = set()
         for record in self.tree.order:
             needed.add(record.digest)
-            if instances.goal(record) != states.NOT_DEPLOYED:
+            if goal(record) != states.NOT_DEPLOYED:
                 needed.add(record.wanted_digest())
         needed.discard(None)
         digests = sorted(digest for digest in needed if digest)
@@ -383,28 +360,7 @@ class Agent:
             self._recipes.intersection_update(digests)
             self._effects.append(("fetch", digests))
 
-    # -- imports and exports
-
-    def values_of(self, record: instances.Record) -> "dict[str, str]":
-        """Return what an instance exports, by full name, with this node's address filled in."""
-        return _filled(record.entry, self.settings.get("ip"))
-
-    def _refresh_items(self) -> None:
-        """Work out what is exported under each prefix; changes are published."""
-        for prefix in self.pub:
-            items = []
-            for record in self.tree.order:
-                if record.publishes():
-                    values = _under(prefix, self.values_of(record), record.entry.get("a", {}))
-                    if values:
-                        items.append([record.path, values])
-            items.sort()
-            if items != self._items.get(prefix):
-                self._items[prefix] = items
-                self._cache.clear()
-                self._dirty.add(topics.exports(self.d, self.app, prefix, self.node))
-        for prefix in [p for p in self._items if p not in self.pub]:
-            del self._items[prefix]
+    # -- imports
 
     def resolve(self, prefix: str, path: str) -> "dict[str, dict[str, str]]":
         """Return {path: values} of all providers of `prefix`, but for the instance itself."""
@@ -412,11 +368,12 @@ class Agent:
         if found is None:
             found = {}
             for app, published, node in self.imports.providers.get(prefix, ()):
-                if node == self.node and app == self.app:
-                    found.update(dict(self._items.get(published, ())))
+                if node == self.node and app == self.exports.app:
+                    found.update(dict(self.exports.items.get(published, ())))
             for key, items in self.imports.of(prefix):
                 for other, values in items.items():
-                    found[other if key[0] == self.app else key[0] + ":" + other] = values
+                    own = key[0] == self.exports.app
+                    found[other if own else key[0] + ":" + other] = values
             self._cache[prefix] = found
         if path in found:
             return {other: values for other, values in found.items() if other != path}
@@ -429,23 +386,34 @@ class Agent:
         if self.imports.changed:
             self.imports.changed = False
             self._imports_changed()
+        steps = self.steps
+        steps.ip, steps.beyond = self.settings.get("ip"), self.want["up"]
+        steps.application = self.want.get("name", "")
         moved = True
         while moved:
-            moved = False
-            self._refresh_items()
-            self.tree.refresh()
-            for record in self.tree.order[:]:
-                if not record.step and self._step(record):
-                    moved = True
-            if self.want["app"] != self.app and not self.tree.order:
+            self._refresh()
+            moved = steps.take(self.now)
+            if self.want["app"] != self.exports.app and not self.tree.order:
                 self._adopt()
                 moved = True
+        self._changed = self._changed or steps.changed
+        steps.changed = False
+        for path in steps.dropped:
+            self._effects.append(("drop", path))
+        steps.dropped.clear()
         self._fetch()
         self._subscribe()
         report = self._instances()
         if report != self._report:
             self._report = report
             self._dirty.add(self._have)
+
+    def _refresh(self) -> None:
+        changed = self.exports.refresh(self.tree, self.settings.get("ip"))
+        if changed:
+            self._cache.clear()
+            self._dirty.update(changed)
+        self.tree.refresh()
 
     def _imports_changed(self) -> None:
         self._cache.clear()
@@ -456,83 +424,6 @@ class Agent:
             if imported and record.failed_step:
                 if renewed or self.tree.imports_of(record) != record.tried:
                     record.begin_anew()
-
-    def _step(self, record: instances.Record) -> bool:
-        """Do what is due for an idle instance; tell whether anything was."""
-        if record.leaving and record.state == states.NOT_DEPLOYED and not record.children:
-            self.tree.remove(record)
-            self._changed = True
-            return True
-        event = self.tree.decide(record, self.now)
-        if event is None:
-            return False
-        state, step = states.next_step(record.state, event)
-        runs = record.entry["t"] != "target"
-        if step and runs and self._running >= self.settings.get("parallel", 1):
-            return False
-        if step != "check":
-            self._changed = True
-        if step is None:
-            record.state = state
-        else:
-            self._begin(record, state, step, runs)
-        return True
-
-    def _begin(self, record: instances.Record, state: str, step: str, runs: bool) -> None:
-        cause = record.must if step == "stop" else None
-        imported = self.tree.imports_of(record)
-        record.state, record.step = state, step
-        record.pending, record.tried = (record.wanted_digest(), imported), imported
-        if step == "stop":
-            record.withdrawn = True
-        if runs:
-            self._running += 1
-            self._runs.append(("run", self._request(record, step, cause, imported)))
-        else:
-            self._ended(record, "done", "")
-
-    def _ended(self, record: instances.Record, outcome: str, detail: str) -> None:
-        before = record.problem
-        step = record.ended(self.now, outcome, detail, self.random_below(1000) / 1000)
-        if step != "check" or record.problem is not before:
-            self._changed = True
-        if step == "undeploy" and record.state == states.NOT_DEPLOYED:
-            self._effects.append(("drop", record.path))
-
-    def _request(
-        self,
-        record: instances.Record,
-        step: str,
-        cause: "str | None",
-        imported: "dict[str, dict[str, dict[str, str]]]",
-    ) -> "dict[str, Any]":
-        """Return all that a runner has to know about a step."""
-        entry = record.entry
-        new = step in ("deploy", "upgrade")
-        return {
-            "path": record.path,
-            "name": record.path.rpartition("/")[2],
-            "component": entry["c"],
-            "installer": entry["t"],
-            "digest": record.wanted_digest() if new else record.digest,
-            "step": step,
-            "exports": _locals(entry, self.values_of(record)),
-            "ancestors": self._ancestors(record),
-            "imports": {p: [[q, v[q]] for q in sorted(v)] for p, v in imported.items()},
-            "changed": instances.difference(record.given, imported) if step == "update" else None,
-            "cause": cause,
-            "application": self.want.get("name", ""),
-            "timeout_ms": record.option("timeout", _TIMEOUT_MS),
-        }
-
-    def _ancestors(self, record: instances.Record) -> "list[Any]":
-        found: "list[Any]" = []
-        above = record.parent
-        while above:
-            found.insert(0, [above.entry["c"], _locals(above.entry, self.values_of(above))])
-            above = above.parent
-        beyond = [[up["c"], _locals(up, _filled(up, None))] for up in self.want["up"]]
-        return beyond + found
 
     # -- documents out
 
@@ -566,12 +457,8 @@ class Agent:
         if topic == self._have:
             payload = self._build_have()
         else:
-            known = self._published.get(topic)
-            payload = b""
-            if known and self._publishes(known):
-                self.triple[2] += 1
-                items = self._items.get(known[1], [])
-                payload = codec.pack([messages.FORMAT] + self.triple + [items])
+            self.triple[2] += 1
+            payload = self.exports.build(topic, self.triple)
         self._effects.append(("publish", topic, payload, 1, True, topic))
 
     def _publish_live(self, online: bool) -> None:
@@ -600,7 +487,7 @@ class Agent:
             "b": self.triple[1],
             "s": self.triple[2],
             "v": self.version,
-            "app": self.app,
+            "app": self.exports.app,
             "i": self._report,
             "n": info,
         }
@@ -617,14 +504,13 @@ class Agent:
                 "mark": self.mark,
                 "v": self.version,
                 "want": self.want,
-                "app": self.app,
-                "path": self.path,
-                "pub": self.pub,
+                "app": self.exports.app,
+                "pub": self.exports.prefixes,
                 "prov": self.imports.providers,
                 "lost": self.imports.lost_after,
                 "imports": self.imports.dump(),
                 "records": [[r.leaving, r.dump()] for r in self.tree.order],
-                "published": self._published,
+                "published": self.exports.published,
                 "answers": self._answers,
             }
         )
@@ -632,48 +518,17 @@ class Agent:
     def _restore(self, saved: bytes) -> None:
         state = codec.unpack(saved)
         self.version, self.want = state["v"], state["want"]
-        self.app, self.path, self.pub = state["app"], state["path"], state["pub"]
-        self._published, self._answers = state["published"], state["answers"]
+        self.exports.published, self._answers = state["published"], state["answers"]
+        self.exports.adopt(state["app"], state["pub"])
         self.imports.lost_after = state["lost"]
         providers = {p: [tuple(key) for key in keys] for p, keys in state["prov"].items()}
         self.imports.set_providers(self.now, providers)
         self.imports.load(state["imports"])
         for leaving, dumped in state["records"]:
-            record = instances.Record(dumped["entry"])
+            record = Record(dumped["entry"])
             record.load(dumped)
             record.leaving = leaving
             if record.step == "deploy" and record.digest is None:
                 self._effects.append(("drop", record.path))
-            instances.restore(record, state["mark"] == self.mark)
+            restore(record, state["mark"] == self.mark)
             self.tree.put(record)
-
-
-def _filled(entry: "dict[str, Any]", ip: "str | None") -> "dict[str, str]":
-    """Return the exports of an entry; nil stands for the address, and is left out without one."""
-    values = {}
-    for name, value in entry.get("x", {}).items():
-        if value is None:
-            value = ip
-        if value is not None:
-            values[name] = value
-    return values
-
-
-def _under(prefix: str, values: "dict[str, str]", alias: "dict[str, str]") -> "dict[str, str]":
-    """Return the values whose full name starts with `prefix`, by local name."""
-    head = prefix + "."
-    found = {name[len(head) :]: values[name] for name in values if name.startswith(head)}
-    for name, original in alias.items():
-        if name.startswith(head) and original in values:
-            found[name[len(head) :]] = values[original]
-    return found
-
-
-def _locals(entry: "dict[str, Any]", values: "dict[str, str]") -> "dict[str, str]":
-    """Return what a recipe sees of an instance: values by local name, the own type's win."""
-    found = {}
-    for name in sorted(values):
-        found[name.partition(".")[2]] = values[name]
-    found.update(_under(entry["c"], values, {}))
-    found.update(entry.get("l", {}))
-    return found

@@ -1,6 +1,7 @@
 """The agent's core, on virtual time, with wants published by hand."""
 
 import pytest
+
 from fieldconf_microagent import codec, states, topics
 from support.world import DOMAIN, Hand, Node, World, entry, machine
 
@@ -332,7 +333,7 @@ def test_lost_after_runs_only_while_the_importer_is_connected(world, hand):
 
 
 def test_everything_heals_with_a_broker_that_forgot(world, hand):
-    one, two = pair(world, hand)
+    one, _ = pair(world, hand)
     world.run(1000)
     world.broker.stop(wipe=True)
     world.run(5000)
@@ -348,7 +349,7 @@ def test_everything_heals_with_a_broker_that_forgot(world, hand):
 
 
 def test_an_importer_asks_who_was_not_heard(world, hand):
-    one, two = pair(world, hand)
+    one, _ = pair(world, hand)
     world.run(1000)
     world.broker.retained.clear()
     one.disk["state"] = None

@@ -1,13 +1,4 @@
-"""The instances of one node, and what each of them has to do next.
-
-`Tree.decide` compares what is wished with what is: it looks at the facts, names an event of
-`states.TRANSITIONS`, and the agent carries out what the table says. Rules kept here:
-
-* What counts is the lowest wish along the path, but a stopped parent only makes its children wait.
-* Parents before children on the way up, children before parents on the way down.
-* Never two steps of one instance at once; a running step is never interrupted by a change.
-* The next step is chosen from what is true when the last one has ended.
-* A step that failed is tried again later; any other step that becomes due is not held up by that.
+"""One instance as its node keeps it: how far it is, and what the end of a step makes of it.
 
 No I/O; times are ms of a monotonic clock.
 """
@@ -17,15 +8,12 @@ from .compat import const
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
-_CHECK_MS = const(30000)
+CHECK_MS = const(30000)
 _CHECKS = const(3)  # failed checks in a row until the instance is started anew
 _STOPS = const(3)  # failed stops in a row until it counts as stopped
-
-# What is told of a failure, by the outcome of the step.
-PROBLEMS = {"failed": "failed", "timeout": "timeout", "cancelled": "cancelled"}
+_OUTCOMES = ("failed", "timeout", "cancelled")  # what a problem may be called
 
 
 class Record:
@@ -108,7 +96,7 @@ class Record:
         return step
 
     def _checked(self, now: int, outcome: str, detail: str, spread: float) -> None:
-        self.check_at = now + self.option("check", _CHECK_MS)
+        self.check_at = now + self.option("check", CHECK_MS)
         if outcome == "absent":
             self.no_step.add(("check", self.digest))
         elif outcome == "done":
@@ -150,7 +138,7 @@ class Record:
             self.fails = self.stop_fails = 0
             self.failed_step = None
         if step == "start":
-            self.check_at = now + self.option("check", _CHECK_MS)
+            self.check_at = now + self.option("check", CHECK_MS)
 
     def _failed(self, now: int, step: str, outcome: str, detail: str, spread: float) -> None:
         self.state, _ = states.next_step(self.state, "failed")
@@ -158,7 +146,11 @@ class Record:
         self.fails += 1
         self.retry_at = now + retry.pause_ms(self.fails, spread)
         text = "%s: %s" % (step, detail)
-        self.problem = [PROBLEMS.get(outcome, "failed"), text, retry.resting(self.fails)]
+        self.problem = [
+            outcome if outcome in _OUTCOMES else "failed",
+            text,
+            retry.resting(self.fails),
+        ]
         if step == "stop":
             self.stop_fails += 1
             if self.stop_fails >= _STOPS:
@@ -200,151 +192,8 @@ def restore(record: Record, same_mark: bool) -> None:
         record.withdrawn = False
 
 
-class Tree:
-    """All instances of a node, parents before children.
-
-    Args:
-        resolve: imported prefix, own path → {path: values}, from all providers.
-        ready: digest (or None) → whether the recipe is complete on this node.
-        offers: names of installers.
-    """
-
-    def __init__(
-        self,
-        resolve: "Callable[[str, str], dict[str, dict[str, str]]]",
-        ready: "Callable[[bytes | None], bool]",
-        offers: "tuple[str, ...]",
-    ) -> None:
-        self.resolve = resolve
-        self.ready = ready
-        self.offers = offers
-        self.records: "dict[str, Record]" = {}
-        self.order: "list[Record]" = []
-
-    def put(self, record: Record) -> None:
-        """Add a record; its parent, if it has one here, is there already."""
-        self.records[record.path] = record
-        self.order.append(record)
-        record.parent = self.records.get(record.path.rpartition("/")[0])
-        if record.parent:
-            record.parent.children.append(record)
-
-    def remove(self, record: Record) -> None:
-        """Take out a record that has no children."""
-        del self.records[record.path]
-        self.order.remove(record)
-        if record.parent:
-            record.parent.children.remove(record)
-
-    def refresh(self) -> None:
-        """Work out for every instance, parents first, why it must not be started."""
-        for record in self.order:
-            imports = record.entry.get("m", {})
-            record.missing = [
-                prefix
-                for prefix in sorted(imports)
-                if imports[prefix][0] and not self.resolve(prefix, record.path)
-            ]
-            record.must = self._must(record)
-
-    def _must(self, record: Record) -> "str | None":
-        parent = record.parent
-        if goal(record) != states.STARTED:
-            return "wanted" if wish(record) != states.STARTED else "ancestor"
-        if parent and (parent.must or parent.state != states.STARTED):
-            return "ancestor"
-        if record.missing:
-            return "import-lost"
-        if record.redo == "start":
-            return "check"
-        if self._new_digest(record) and ("upgrade", record.wanted_digest()) in record.no_step:
-            return "upgrade"
-        return None
-
-    def _new_digest(self, record: Record) -> bool:
-        digest = record.wanted_digest()
-        return digest != record.digest and self.ready(digest)
-
-    def imports_of(self, record: Record) -> "dict[str, Any]":
-        """Return {prefix: {path: values}} for every imported prefix, only the names imported."""
-        found = {}
-        for prefix, (_, names) in record.entry.get("m", {}).items():
-            everything = self.resolve(prefix, record.path)
-            found[prefix] = {
-                path: values if "*" in names else {n: values[n] for n in names if n in values}
-                for path, values in everything.items()
-            }
-        return found
-
-    def decide(self, record: Record, now: int) -> "str | None":
-        """Return the event that is due for an idle instance, or None."""
-        if record.state == states.STARTED:
-            event = self._decide_started(record, now)
-        elif record.state == states.NOT_DEPLOYED:
-            event = self._decide_new(record)
-        else:
-            event = self._decide_down(record)
-        if event and event == record.failed_step and now < record.retry_at:
-            return None
-        return event
-
-    def _decide_started(self, record: Record, now: int) -> "str | None":
-        if record.must:
-            if any(c.step or c.state == states.STARTED for c in record.children):
-                return None
-            return "stop"
-        record.withdrawn = False
-        if self._new_digest(record):
-            return "upgrade"
-        if record.redo == "update" or self.imports_of(record) != record.given:
-            return "update"
-        if now >= record.check_at and _has_check(record):
-            return "check"
-        return None
-
-    def _decide_new(self, record: Record) -> "str | None":
-        if goal(record) == states.NOT_DEPLOYED:
-            return None
-        installer = record.entry["t"]
-        if installer not in self.offers:
-            text = "this node has no installer '%s', only: %s" % (installer, ", ".join(self.offers))
-            record.problem = ["refused", text, False]
-            return None
-        if record.parent and not states.is_deployed(record.parent.state):
-            return None
-        return "deploy" if self.ready(record.wanted_digest()) else None
-
-    def _decide_down(self, record: Record) -> "str | None":
-        target = goal(record)
-        if target == states.NOT_DEPLOYED or record.redo == "undeploy":
-            busy = any(c.step or c.state != states.NOT_DEPLOYED for c in record.children)
-            return None if busy else "undeploy"
-        if self._new_digest(record) or record.redo == "deploy":
-            return "deploy"
-        if target == states.STOPPED:
-            event, there = "stop", states.STOPPED
-        elif record.parent and (record.parent.must or record.parent.state != states.STARTED):
-            event, there = "wait", states.WAITING
-        elif record.missing:
-            event, there = "hold", states.UNRESOLVED
-        else:
-            return "start"
-        return event if record.state != there else None
-
-    def next_wake(self) -> "int | None":
-        """Return when time alone makes a step due, or None."""
-        times = []
-        for record in self.order:
-            if record.step:
-                continue
-            if record.failed_step:
-                times.append(record.retry_at)
-            if record.state == states.STARTED and _has_check(record):
-                times.append(record.check_at)
-        return min(times) if times else None
-
-
-def _has_check(record: Record) -> bool:
+def has_check(record: Record) -> bool:
+    """Tell whether the recipe has a `check` step, as far as is known."""
     return record.digest is not None and ("check", record.digest) not in record.no_step
 
 
