@@ -1,0 +1,20 @@
+"""What all tests share.
+
+A test that needs something that the machine lacks is skipped with a reason that begins with
+"needs "; with FIELDCONF_REQUIRE_ALL=1, as in .ci/run, such a skip is a failure.
+"""
+
+import os
+
+import pytest
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    if report.skipped and os.environ.get("FIELDCONF_REQUIRE_ALL") and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        if "needs " in reason:
+            report.outcome = "failed"
+            report.longrepr = f"{item.nodeid} was skipped, which must not happen here: {reason}"
