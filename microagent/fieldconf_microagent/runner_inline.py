@@ -1,0 +1,188 @@
+"""Calls the functions of `python` recipes in the agent's own loop, for boards; and `logger`.
+
+Fulfils the contract of a runner that stands in `runner_process`. A plain function is called in
+`poll`, one each time, and holds up everything until it returns; neither its time limit nor
+`cancel` can end it. An ``async def`` may take long: `inline_async` lets it go on bit by bit.
+
+Instances that run the same recipe share its name space: what they keep belongs into `data_dir`.
+"""
+
+from . import compat
+from .recipe import Instance, folder_name, load, step_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from .inline_async import AsyncSteps
+
+#: Bytes of output kept until somebody asks for them.
+MOST_LOG = 4096
+
+_DETAIL = 2048
+
+
+class InlineRunner:
+    """Runs steps without processes."""
+
+    def __init__(self, data_root: str, wake: "Callable[[], object] | None" = None) -> None:
+        self._root = data_root
+        self._wake = wake
+        self._clock = compat.Clock()
+        self._waiting: list[dict[str, Any]] = []
+        self._async: AsyncSteps | None = None
+        self._results: list[tuple[str, str, str]] = []
+        self._logs: list[tuple[str, str, bytes]] = []
+        self._logged = 0
+        # Name space of a recipe by its folder, and which folder each instance uses.
+        self._spaces: dict[str, Any] = {}
+        self._used: dict[str, str] = {}
+
+    def start(self, request: "dict[str, Any]") -> None:
+        path = request["path"]
+        if self._waits(path) or (self._async is not None and path in self._async):
+            raise ValueError(path + " runs a step already")
+        self._waiting.append(request)
+        self._call_wake()
+
+    def cancel(self, path: str) -> None:
+        request = self._waits(path)
+        if request is not None:
+            self._waiting.remove(request)
+            self._end(path, "cancelled", "cancelled before it began")
+        elif self._async is not None:
+            self._async.cancel(path)
+
+    def poll(self) -> "list[tuple[str, str, str]]":
+        if self._waiting:
+            self._begin(self._waiting.pop(0))
+        if self._async:
+            self._tend(self._async)
+        results = self._results
+        self._results = []
+        if self.busy():
+            self._call_wake()
+        return results
+
+    def logs(self) -> "list[tuple[str, str, bytes]]":
+        logs = self._logs
+        self._logs = []
+        self._logged = 0
+        return logs
+
+    def busy(self) -> int:
+        return len(self._waiting) + (len(self._async) if self._async is not None else 0)
+
+    def data_dir(self, path: str) -> str:
+        return self._root + "/" + folder_name(path)
+
+    def forget(self, path: str) -> None:
+        self._used.pop(path, None)
+        self._drop_spaces()
+        compat.remove_tree(self.data_dir(path))
+
+    def close(self) -> None:
+        self._waiting = []
+        if self._async is not None:
+            self._async.close()
+            self._async = None
+
+    def _waits(self, path: str) -> "dict[str, Any] | None":
+        for request in self._waiting:
+            if request["path"] == path:
+                return request
+        return None
+
+    def _call_wake(self) -> None:
+        if self._wake is not None:
+            self._wake()
+
+    def _end(self, path: str, outcome: str, detail: str) -> None:
+        self._results.append((path, outcome, detail))
+        self._call_wake()
+
+    def _begin(self, request: "dict[str, Any]") -> None:
+        """Run a plain function to its end; begin an `async def`."""
+        path = request["path"]
+        try:
+            outcome, work = self._called(request)
+        except (Exception, SystemExit) as error:
+            self._end(path, "failed", _told(error))
+            return
+        if outcome:
+            self._end(path, outcome, "")
+            return
+        if self._async is None:
+            from .inline_async import AsyncSteps
+
+            self._async = AsyncSteps()
+        self._async.begin(path, work, self._clock.now_ms() + request["timeout_ms"])
+
+    def _called(self, request: "dict[str, Any]") -> "tuple[str, Any]":
+        """Return the outcome, or nothing and what an `async def` has still to do."""
+        installer, step, path = request["installer"], request["step"], request["path"]
+        if installer == "logger":
+            self._log(path, step, step + " " + path)
+            return "done", None
+        if installer != "python":
+            raise ValueError("cannot run steps with the installer '%s' here" % installer)
+        function = self._function(request)
+        if function is None:
+            return "absent", None
+        work = function(self._instance(request))
+        return ("", work) if hasattr(work, "send") else ("done", None)
+
+    def _function(self, request: "dict[str, Any]") -> "Callable[[Instance], Any] | None":
+        folder = request["recipe_dir"]
+        if folder is None:
+            return None
+        if self._used.get(request["path"]) != folder:
+            self._used[request["path"]] = folder
+            self._drop_spaces()
+        if folder not in self._spaces:
+            self._spaces[folder] = load(folder)
+        return step_of(self._spaces[folder], request["step"])
+
+    def _drop_spaces(self) -> None:
+        """Let go of recipes that no instance uses any more."""
+        used = list(self._used.values())
+        for folder in list(self._spaces):
+            if folder not in used:
+                del self._spaces[folder]
+
+    def _instance(self, request: "dict[str, Any]") -> Instance:
+        from .rendering import render_recipe
+
+        path, step = request["path"], request["step"]
+        data_dir = self.data_dir(path)
+        compat.makedirs(data_dir)
+        render_recipe(request, data_dir)
+        return Instance(request, data_dir, lambda text: self._log(path, step, text))
+
+    def _log(self, path: str, step: str, text: str) -> None:
+        line = (text + "\n").encode()
+        if self._logged + len(line) <= MOST_LOG:
+            self._logs.append((path, step, line))
+            self._logged += len(line)
+        elif self._logged < MOST_LOG:
+            self._logs.append((path, step, b"[more was left out]\n"))
+            self._logged = MOST_LOG
+
+    def _tend(self, steps: "AsyncSteps") -> None:
+        for path, step in steps.tend(self._clock.now_ms()):
+            if step.done:
+                self._end(path, "done", "")
+            elif step.why or step.error is None:
+                self._end(path, step.why or "cancelled", step.why or "cancelled")
+            else:
+                self._end(path, "failed", _told(step.error))
+
+
+def _told(error: BaseException) -> str:
+    """Return the end of an error's traceback; its last line is type and message."""
+    text = compat.error_text(error).strip()
+    if len(text) > _DETAIL:
+        text = text[-_DETAIL:]
+        text = text[text.find("\n") + 1 :]
+    return text
