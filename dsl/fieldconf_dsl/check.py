@@ -1,0 +1,73 @@
+"""What `fieldconf check` and `fieldconf fmt` do; the commands themselves are elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from .build import build_graph
+from .errors import Problem, has_severe, in_order
+from .loader import gather, load_template, read_source
+from .syntax import GRAPH
+from .validate import validate_graph, warn_of_cycles
+
+
+def check_paths(paths: Iterable[str | Path]) -> tuple[list[Problem], list[str]]:
+    """Return all problems of `paths`, and a sentence for each path that could not be checked.
+
+    A path is a template's folder or ZIP, a `.graph` (checked up to the graph that it builds) or
+    `.instances` (checked by itself).
+    """
+    problems: list[Problem] = []
+    could_not_run: list[str] = []
+    for path in map(Path, paths):
+        try:
+            problems += _check_path(path)
+        except OSError as error:
+            could_not_run.append(f"cannot read {path}: {error.strerror or error}")
+        except NotOurs as error:
+            could_not_run.append(str(error))
+    return in_order(problems), could_not_run
+
+
+class NotOurs(ValueError):
+    """A path that is neither a template nor a file of the language."""
+
+
+def _check_path(path: Path) -> list[Problem]:
+    if path.is_dir() or path.suffix == ".zip":
+        return load_template(path).problems
+    if path.suffix == ".graph":
+        return _check_graph(path)
+    if path.suffix == ".instances":
+        return read_source(path.read_bytes(), str(path)).problems
+    path.stat()
+    raise NotOurs(f"cannot check {path}: expected a folder, a .zip, a .graph or an .instances")
+
+
+def _check_graph(path: Path) -> list[Problem]:
+    folder = path.parent
+
+    def read(name: str) -> bytes | None:
+        found = folder / name
+        return found.read_bytes() if found.is_file() else None
+
+    path.stat()
+    gathered = gather(path.name, read, GRAPH)
+
+    def shown(found: Problem) -> Problem:
+        return replace(
+            found, file=str(folder / found.file) if found.file != path.name else str(path)
+        )
+
+    problems = gathered.problems
+    if not has_severe(problems):
+        built = build_graph(gathered.usable)
+        problems += built.problems
+        if built.graph is not None:
+            found = validate_graph(built.graph, built.places)
+            problems += found
+            if not has_severe(found):
+                problems += warn_of_cycles(built.graph, built.places)
+    return [shown(found) for found in in_order(problems)]
