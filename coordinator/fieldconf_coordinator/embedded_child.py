@@ -9,11 +9,11 @@ import sys
 if __name__ == "__main__":
     del sys.path[0]
 
-import logging  # noqa: E402
-import os  # noqa: E402
-import threading  # noqa: E402
+import logging
+import os
+import threading
 
-from iotcore.iotcore import IotCoreBroker  # noqa: E402
+from iotcore.iotcore import IotCoreBroker
 
 
 def _end_with_parent() -> None:

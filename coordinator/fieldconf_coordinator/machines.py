@@ -1,0 +1,392 @@
+"""Nodes come and go: one for each scoped instance that should be deployed, destroyed in steps.
+
+Destroying is a sequence whose every step is on disk, so that it goes on after a restart:
+
+    up → emptying       the empty want is published
+       → forgetting     the have says empty, or the deadline has passed: `do forget`
+       → destroying     it answered, went offline, or did not answer: the target's `destroy`
+       → clearing       the machine is gone; waits for a connection to the broker
+       → (a tombstone)  its retained topics are cleared, the ones under x/ from the record
+
+A nested node is created only when its parent instance is started, and is gone before the node in
+which it lies is emptied. A path has one node at a time: a new one comes when the old one is gone.
+"""
+
+import random as random_module
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from fieldconf_microagent import states, topics
+
+from .model import (
+    CLEARING,
+    CREATING,
+    DESTROYING,
+    EMPTYING,
+    FORGETTING,
+    UP,
+    WAITING,
+    Application,
+    Instance,
+    Node,
+    World,
+)
+from .orders import Orders
+from .outbox import Outbox
+from .timers import Timers
+from .wants import Wants
+
+EMPTYING_MS = 60_000
+FORGETTING_MS = 10_000
+TOMBSTONE_MS = 30 * 86_400_000
+
+_FIRST_PAUSE_MS = 1_000
+_DOUBLED = 6
+_LONGEST_PAUSE_MS = 300_000
+_ALPHABET = "0123456789abcdefghijkmnpqrstuvwxyz"
+
+
+class Machines:
+    """Creates and destroys nodes, in the right order."""
+
+    def __init__(
+        self,
+        world: World,
+        outbox: Outbox,
+        wants: Wants,
+        orders: Orders,
+        timers: Timers,
+        identity: "Identity",
+    ) -> None:
+        self._world = world
+        self._outbox = outbox
+        self._wants = wants
+        self._orders = orders
+        self._timers = timers
+        self._identity = identity
+        # Id of a node → those nested in it that wait for it.
+        self._waiting: dict[str, dict[str, Node]] = {}
+
+    # -- what should be there
+
+    def assign(self, app: Application, roots: Iterable[Instance]) -> None:
+        """Give each of these scoped instances a node, or take it away, as is wished."""
+        for root in sorted(roots, key=lambda root: root.path):
+            wanted = root.effective_wish() != states.NOT_DEPLOYED
+            if root.node is not None:
+                if not wanted:
+                    self.doom(root.node)
+            elif wanted:
+                self._new(app, root)
+            elif root.leaving:
+                self._remove_members(app, root)
+
+    def _new(self, app: Application, root: Instance) -> None:
+        node_id = self._identity.new_id(self._world)
+        target = self._identity.target_of(app, root)
+        node = Node(node_id, self._identity.new_key(), target, app, root)
+        root.node = self._world.nodes[node_id] = node
+        self._wants.providers.refresh(node)
+        self._outbox.store_node(node)
+        if root.parent is not None and root.parent.scope.node is not None:
+            # The want of the node around names what is nested in it a little longer.
+            self._wants.mark(root.parent.scope.node)
+        self._begin(node)
+
+    def _begin(self, node: Node) -> None:
+        """Have the machine made, unless the instance around it is not started yet."""
+        parent = node.root.parent
+        if parent is not None and parent.state != states.STARTED:
+            above = parent.scope.node
+            if above is not None:
+                self._waiting.setdefault(above.id, {})[node.id] = node
+            return
+        node.phase = CREATING
+        node.root.state = states.DEPLOYING
+        self._outbox.store_node(node)
+        self._outbox.put("create", node.id, self.settings(node))
+
+    def settings(self, node: Node) -> dict[str, Any]:
+        """Return what the target has to know of a node."""
+        return self._identity.settings(node)
+
+    def resume(self, node: Node) -> None:
+        """Go on with a node after a restart of the coordinator."""
+        if node.phase == WAITING:
+            if node.doomed:
+                self.advance(node)
+            else:
+                self._begin(node)
+        elif node.phase == CREATING:
+            if node.doomed:
+                self.advance(node)
+            else:
+                self._outbox.put("create", node.id, self.settings(node))
+        elif node.phase == UP:
+            if node.doomed:
+                self.advance(node)
+            else:
+                self._outbox.put("probe", node.id, self.settings(node))
+        elif node.phase == EMPTYING:
+            self._timers.set(("phase", node.id), self._world.now + EMPTYING_MS)
+        elif node.phase == FORGETTING:
+            self._timers.set(("phase", node.id), self._world.now + FORGETTING_MS)
+        elif node.phase == DESTROYING:
+            self._outbox.put("destroy", node.id, self.settings(node))
+        else:
+            self.advance(node)
+
+    # -- what happened
+
+    def on_have(self, node: Node) -> None:
+        """Go on with what waited for a word of this node."""
+        if node.phase == EMPTYING:
+            gone = all(m.state == states.NOT_DEPLOYED for m in node.root.members)
+            if gone and node.held == node.version:
+                self._forget(node)
+        elif node.phase == CREATING:
+            node.phase = UP
+            node.tries = 0
+            self._outbox.store_node(node)
+        waiting = self._waiting.pop(node.id, None)
+        if waiting:
+            for nested in waiting.values():
+                if nested.phase == WAITING and not nested.doomed:
+                    self._begin(nested)
+
+    def on_target(self, node: Node, outcome: str, detail: str) -> None:
+        """Take in the end of a target call."""
+        if outcome == "failed":
+            self._target_failed(node, detail)
+        elif outcome == "created" and node.phase == CREATING:
+            node.phase = UP
+            node.tries = 0
+            node.root.problem = None
+            self._outbox.store_node(node)
+        elif outcome == "missing":
+            self._target_missing(node)
+        elif outcome == "destroyed" and node.phase == DESTROYING:
+            node.phase = CLEARING
+            self._outbox.store_node(node)
+            self.advance(node)
+
+    def _target_failed(self, node: Node, detail: str) -> None:
+        verb = {CREATING: "create", DESTROYING: "destroy"}.get(node.phase)
+        if verb is None:
+            return
+        node.tries += 1
+        pause = _LONGEST_PAUSE_MS
+        if node.tries <= _DOUBLED:
+            pause = _FIRST_PAUSE_MS << node.tries - 1
+        text = f"cannot {verb} the node: {detail}"
+        node.root.problem = ("failed", text, node.tries > _DOUBLED)
+        node.app.moved = True
+        self._event("problem", text, node)
+        self._timers.set(("phase", node.id), self._world.now + pause)
+
+    def _target_missing(self, node: Node) -> None:
+        if node.phase in (EMPTYING, FORGETTING):
+            self._destroy(node)
+        elif node.phase == UP and not node.doomed:
+            self._event("node", f"the machine of {node.id} is gone; it is made again", node)
+            self._set_phase(node, CREATING)
+            self._outbox.put("create", node.id, self.settings(node))
+
+    def on_offline(self, node: Node) -> None:
+        """It said goodbye: having been asked to forget, it has."""
+        if node.phase == FORGETTING:
+            self._destroy(node)
+
+    def on_forgot(self, node: Node) -> None:
+        """It answered `forget`."""
+        if node.phase == FORGETTING:
+            self._destroy(node)
+
+    def on_timer(self, node: Node) -> None:
+        """The deadline of a phase, or the pause after a failed call, has passed."""
+        if node.phase == EMPTYING:
+            self._event("node", f"{node.id} did not empty itself in time", node)
+            self._forget(node)
+        elif node.phase == FORGETTING:
+            self._destroy(node)
+        elif node.phase == CREATING:
+            self._outbox.put("create", node.id, self.settings(node))
+        elif node.phase == DESTROYING:
+            self._outbox.put("destroy", node.id, self.settings(node))
+
+    def retry(self, node: Node) -> None:
+        """Make the next attempt of a failed target call now."""
+        node.tries = 0
+        if node.root.problem is not None and node.phase in (CREATING, DESTROYING):
+            self._timers.clear(("phase", node.id))
+            self.on_timer(node)
+
+    # -- destroying
+
+    def doom(self, node: Node, force: bool = False) -> None:
+        """Begin to destroy a node; with `force` without waiting for what runs there."""
+        if force and node.phase in (CREATING, UP, EMPTYING, FORGETTING):
+            node.doomed = True
+            for nested in node.root.nested:
+                if nested.node is not None:
+                    self.doom(nested.node, force)
+            self._destroy(node)
+        elif not node.doomed:
+            node.doomed = True
+            self._outbox.store_node(node)
+            self.advance(node)
+
+    def advance(self, node: Node) -> None:
+        """Take the next step of destroying, if nothing is nested in the node any more."""
+        if not node.doomed or any(nested.node is not None for nested in node.root.nested):
+            return
+        if node.phase == WAITING:
+            self._set_phase(node, CLEARING)
+        elif node.phase in (CREATING, UP):
+            self._empty(node)
+        if node.phase == CLEARING and (self._world.link or not node.version):
+            self._gone(node)
+
+    def _empty(self, node: Node) -> None:
+        self._set_phase(node, EMPTYING)
+        # Now and not later: an older have must not pass for the answer to the empty want.
+        self._wants.renew(node)
+        if node.was_heard or node.online:
+            for member in node.root.members:
+                if member.is_scoped:
+                    member.state = states.UNDEPLOYING
+            self._timers.set(("phase", node.id), self._world.now + EMPTYING_MS)
+        else:
+            # Nothing was ever deployed there.
+            self._destroy(node)
+
+    def _forget(self, node: Node) -> None:
+        self._set_phase(node, FORGETTING)
+        self._wants.providers.drop(node)
+        self._timers.set(("phase", node.id), self._world.now + FORGETTING_MS)
+        self._orders.send(node, "forget")
+
+    def _destroy(self, node: Node) -> None:
+        self._set_phase(node, DESTROYING)
+        self._wants.providers.drop(node)
+        node.tries = 0
+        node.root.state = states.UNDEPLOYING
+        self._timers.clear(("phase", node.id))
+        self._outbox.put("destroy", node.id, self.settings(node))
+
+    def _gone(self, node: Node) -> None:
+        """The machine is gone: clear its topics, and remember its id so that it stays gone."""
+        app, root = node.app, node.root
+        self._timers.clear(("phase", node.id))
+        self._wants.providers.drop(node)
+        del self._world.nodes[node.id]
+        self._waiting.pop(node.id, None)
+        until = self._identity.wall() + TOMBSTONE_MS
+        self._world.tombstones[node.id] = (until, node.pubs)
+        row = {"node": node.id, "until": until, "pubs": [list(pub) for pub in node.pubs]}
+        self._outbox.store("tombstones", node.id, row)
+        self._outbox.delete("nodes", node.id)
+        self.clear_topics(node.id, node.pubs)
+        self._event("node", f"{node.id} is gone", node)
+        root.node = None
+        app.moved = True
+        for member in root.members:
+            member.state, member.problem = states.NOT_DEPLOYED, None
+            member.missing, member.digest = (), None
+        above = root.parent.scope.node if root.parent is not None else None
+        # May be wished again by now.
+        self.assign(app, [root, *_below(root)])
+        if above is not None:
+            self._wants.mark(above)
+            self.advance(above)
+
+    def _remove_members(self, app: Application, root: Instance) -> None:
+        """Take a scoped instance that nobody runs, and what lies on its node, out of the model."""
+        for nested in list(root.nested):
+            self._remove_members(app, nested)
+        for member in reversed(list(root.members)):
+            self._world.drop(app, member)
+            self._outbox.delete("instances", (app.id, member.path))
+        app.moved = True
+
+    def clear_topics(self, node_id: str, pubs: Iterable[tuple[str, str]]) -> None:
+        """Clear all that is retained of a node."""
+        domain = self._identity.domain
+        for kind in ("want", "have", "live"):
+            self._outbox.publish(topics.topic(domain, node_id, kind), b"", 1, True)
+        for app_id, prefix in pubs:
+            self._outbox.publish(topics.exports(domain, app_id, prefix, node_id), b"", 1, True)
+
+    def _set_phase(self, node: Node, phase: str) -> None:
+        node.phase = phase
+        node.app.moved = True
+        self._outbox.store_node(node)
+
+    def _event(self, kind: str, text: str, node: Node) -> None:
+        self._outbox.event(kind, text, node.app.name, node.root.path, node.id)
+
+
+def _below(root: Instance) -> list[Instance]:
+    found = []
+    for nested in root.nested:
+        found += [nested, *_below(nested)]
+    return found
+
+
+class Identity:
+    """Who this coordinator is, and what it makes up: ids, keys, and the settings of nodes."""
+
+    def __init__(
+        self,
+        domain: str,
+        fleet_id: str,
+        random: random_module.Random,
+        default_target: str,
+        wall: Callable[[], int],
+    ) -> None:
+        self.domain = domain
+        self.fleet_id = fleet_id
+        self.random = random
+        self.default_target = default_target
+        self.wall = wall
+
+    def new_id(self, world: World) -> str:
+        """Return an id that no node has or had."""
+        while True:
+            node_id = "n" + self.text(9)
+            if node_id not in world.nodes and node_id not in world.tombstones:
+                return node_id
+
+    def new_key(self) -> bytes:
+        return self.random.getrandbits(256).to_bytes(32, "big")
+
+    def text(self, length: int) -> str:
+        """Return random letters and digits."""
+        return "".join(self.random.choice(_ALPHABET) for _ in range(length))
+
+    def target_of(self, app: Application, root: Instance) -> str:
+        """Return where the node of a scoped instance comes from."""
+        own = root.data.get("target") or app.target
+        return own or app.settings.get("target") or self.default_target
+
+    def settings(self, node: Node) -> dict[str, Any]:
+        """Return what the target has to know of a node."""
+        app, root = node.app, node.root
+        above = root.parent.scope.node if root.parent is not None else None
+        return {
+            "fleet": self.fleet_id,
+            "application": app.id,
+            "name": app.name,
+            "path": root.path,
+            "target": node.target,
+            "tag": f"{self.fleet_id}/{app.id}{root.path}",
+            "parent": above.id if above is not None else None,
+            "data": dict(root.data),
+            "agent": {
+                "fleet": self.fleet_id,
+                "domain": self.domain,
+                "node": node.id,
+                "key": node.key.hex(),
+                "enrolment": node.enrolment,
+            },
+        }

@@ -1,0 +1,79 @@
+"""Random ports: the first free one from 10000 on, recorded as an override of the instance.
+
+Unique for each scoped instance. Nodes of some targets share one box, and one set of ports.
+"""
+
+from collections.abc import Callable, Iterable
+
+from .errors import FleetError
+from .model import Application, Instance
+
+TargetOf = Callable[[Application, Instance], str]
+
+FIRST = 10_000
+END = 65_500
+
+#: Targets whose nodes are all on the coordinator's box.
+SHARING_A_HOST = frozenset(("local", "memory"))
+
+
+class _Pool:
+    def __init__(self) -> None:
+        self.used: set[int] = set()
+        self.next = FIRST
+
+    def take(self) -> int:
+        while self.next in self.used:
+            self.next += 1
+        if self.next >= END:
+            raise FleetError(
+                "no-port", f"no port is free between {FIRST} and {END}", "remove some instances"
+            )
+        self.used.add(self.next)
+        return self.next
+
+
+class Ports:
+    """Gives ports for the time of one request; a refused request leaves nothing behind.
+
+    Args:
+        applications: all of the fleet, since some share a host.
+        target_of: tells the target of a scoped instance.
+    """
+
+    def __init__(
+        self, applications: Iterable[Application], target_of: TargetOf
+    ) -> None:
+        self._target_of = target_of
+        self._pools: dict[object, _Pool] = {}
+        for app in applications:
+            for instance in app.instances.values():
+                self.reserve(app, instance)
+
+    def _pool(self, app: Application, instance: Instance) -> _Pool:
+        scope = instance.scope
+        shared = self._target_of(app, scope) in SHARING_A_HOST
+        return self._pools.setdefault("host" if shared else (app.id, scope.path), _Pool())
+
+    def reserve(self, app: Application, instance: Instance) -> None:
+        """Note the ports that an instance has."""
+        for name in instance.kind.ports:
+            value = instance.values.get(name)
+            if value and value.isdigit():
+                self._pool(app, instance).used.add(int(value))
+
+    def assign(self, app: Application, instance: Instance) -> dict[str, str]:
+        """Return a port for each random variable of `instance` that has no value yet.
+
+        Variables of one local name are one variable, published under several prefixes.
+        """
+        given: dict[str, str] = {}
+        by_local: dict[str, str] = {}
+        for name in instance.kind.ports:
+            if instance.values.get(name):
+                continue
+            local = name.partition(".")[2]
+            if local not in by_local:
+                by_local[local] = str(self._pool(app, instance).take())
+            given[name] = by_local[local]
+        return given

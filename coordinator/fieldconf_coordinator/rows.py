@@ -1,0 +1,99 @@
+"""Objects of the core ⇄ rows of the store.
+
+A row is a dictionary of None, bool, int, str, bytes, and lists and dictionaries of them. What is
+reported by nodes is not in it: haves are asked for again after a start.
+
+The triple of the newest have is written along with other changes of a node and at most every
+`SEEN_LAG_MS`, so it may lag behind. That is harmless: with an older triple the coordinator would
+take in, after a restart, a have that it had already seen; it is genuine, and the node is asked for
+a newer one at every start.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fieldconf_dsl.model import Template
+
+from .model import Application, Instance, Kind, Node
+
+SEEN_LAG_MS = 60_000
+
+
+def of_application(app: Application) -> dict[str, Any]:
+    return {
+        "id": app.id,
+        "name": app.name,
+        "ref": app.ref,
+        "target": app.target,
+        "bindings": {prefix: list(ids) for prefix, ids in app.bindings.items()},
+        "digests": dict(app.digests),
+        "created": app.created,
+    }
+
+
+def to_application(row: Mapping[str, Any], template: Template) -> Application:
+    app = Application(row["id"], row["name"], template, row["ref"])
+    app.target = row["target"]
+    app.bindings = {prefix: list(ids) for prefix, ids in row["bindings"].items()}
+    app.digests = dict(row["digests"])
+    app.created = row["created"]
+    return app
+
+
+def of_instance(app_id: str, instance: Instance) -> dict[str, Any]:
+    return {
+        "application": app_id,
+        "path": instance.path,
+        "component": instance.kind.component,
+        "wish": instance.wish,
+        "added": instance.added,
+        "leaving": instance.leaving,
+        "exports": dict(instance.overrides),
+        "data": dict(instance.data),
+    }
+
+
+def to_instance(
+    row: Mapping[str, Any], app: Application, kind: Kind, parent: Instance | None
+) -> Instance:
+    instance = Instance(row["path"], kind, parent)
+    instance.wish = row["wish"]
+    instance.added = row["added"]
+    instance.leaving = row["leaving"]
+    # Where there are random ports, no two are alike.
+    instance.overrides = row["exports"] if kind.ports else app.share_map(row["exports"])
+    instance.data = app.share_map(row["data"])
+    return instance
+
+
+def of_node(node: Node) -> dict[str, Any]:
+    return {
+        "id": node.id,
+        "application": node.app.id,
+        "path": node.root.path,
+        "target": node.target,
+        "key": node.key,
+        "enrolment": node.enrolment,
+        "version": node.version,
+        "sum": node.sum,
+        "phase": node.phase,
+        "doomed": node.doomed,
+        "seen": list(node.seen),
+        "hardware": list(node.hardware),
+        "duplicate": node.duplicate,
+        "pubs": [list(pub) for pub in node.pubs],
+    }
+
+
+def to_node(row: Mapping[str, Any], app: Application, root: Instance) -> Node:
+    node = Node(row["id"], row["key"], row["target"], app, root)
+    node.enrolment = row["enrolment"]
+    node.version = row["version"]
+    node.sum = row["sum"]
+    node.phase = row["phase"]
+    node.doomed = row["doomed"]
+    node.seen = (row["seen"][0], row["seen"][1], row["seen"][2])
+    node.hardware = tuple(row["hardware"])
+    node.duplicate = row["duplicate"]
+    node.pubs = app.share(tuple((app_id, prefix) for app_id, prefix in row["pubs"]))
+    return node
