@@ -132,6 +132,13 @@ class PahoLink:
         if client is not None and up:
             client.disconnect()
 
+    def abandon(self) -> None:
+        """Cut the connection without a word, as a power cut would, and let go of everything."""
+        client, self._client = self._client, None
+        if client is not None and (sock := client.socket()) is not None:
+            sock.close()
+        self.close()
+
     def close(self) -> None:
         """Disconnect and let go of everything; the link cannot be used afterwards."""
         self.disconnect()
