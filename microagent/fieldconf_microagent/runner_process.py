@@ -45,7 +45,7 @@ _MOST_PRINTING = 256
 
 _DETAIL = 2048
 #: What a step gets of the agent's own environment.
-_INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "USER")
+_INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "USER", "FIELDCONF_NODE", "FIELDCONF_NODE_DIR")
 # The system takes 128 KiB for one variable; a longer FIELDCONF_CHANGED goes into a file.
 _LONGEST_CHANGED = 100_000
 _PACKAGE_DIR = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
