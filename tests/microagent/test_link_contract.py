@@ -4,10 +4,10 @@ import threading
 import time
 
 import pytest
-from support import brokers
 
 from fieldconf_microagent.link_mqtt import MqttLink
 from fieldconf_microagent.link_paho import PahoLink
+from support import brokers
 
 WILL = ("t/x/live", b"gone")
 
