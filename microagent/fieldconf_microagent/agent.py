@@ -101,7 +101,11 @@ class Agent:
             self._live: self._on_own_live,
         }
         if saved:
-            self._restore(saved)
+            try:
+                self._restore(saved)
+            except (ValueError, KeyError, TypeError) as error:
+                # Only a damaged disk leads here. The coordinator sends the want again.
+                self._effects.append(("log", "error", "cannot read the saved state: %r" % error))
         self._changed = self._due = True
 
     # -- events
@@ -516,7 +520,7 @@ class Agent:
         )
 
     def _restore(self, saved: bytes) -> None:
-        state = codec.unpack(saved)
+        state = codec.unpack(saved, 1 << 26, 16, 1 << 22)  # our own file, not a stranger's
         self.version, self.want = state["v"], state["want"]
         self.exports.published, self._answers = state["published"], state["answers"]
         self.exports.adopt(state["app"], state["pub"])

@@ -506,3 +506,15 @@ def test_what_was_stopped_after_the_power_failed_in_every_moment_comes_back(worl
             inner.run(20_000)
         assert node.state("/vm/a/b") == states.STARTED, cut
         assert node.running == {"/vm/a", "/vm/a/b"}, cut
+
+
+def test_a_damaged_state_is_told_and_replaced_by_the_next_want(world, hand, node):
+    hand.want(node, [machine(), entry("/vm/a", "A")])
+    world.run(1000)
+    node.kill()
+    node.disk["state"] = node.disk["state"][:-7]
+    node.start()
+    world.run(1000)
+
+    assert any("cannot read the saved state" in line for line in node.logged)
+    assert node.state("/vm/a") == states.STARTED
