@@ -289,6 +289,8 @@ class Fetcher:
         if not thing.fits(index, total, data):
             self.wrong += 1
             if not thing.file:
+                thing.close()
+                compat.remove_tree(thing.path)
                 raise FetchError("the manifest does not come in one size")
         elif thing.marks[index] != _HERE:
             if not thing.is_genuine(index, data):

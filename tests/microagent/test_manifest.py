@@ -1,9 +1,10 @@
 """A manifest is taken whole with all its bounds, or refused with a sentence."""
 
 import pytest
-from fieldconf_microagent import codec, manifest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from fieldconf_microagent import codec, manifest
 
 DIGEST = bytes(32)
 
@@ -35,7 +36,7 @@ def test_a_manifest_tells_what_was_written():
 
 
 def test_what_a_newer_coordinator_adds_is_ignored():
-    parts = codec.unpack(packed(entry() + ["new"])) + ["newer"]
+    parts = [*codec.unpack(packed([*entry(), "new"])), "newer"]
 
     assert len(manifest.parse(codec.pack(parts)).files) == 1
 
@@ -85,7 +86,7 @@ def test_an_ordinary_path_is_taken(path):
         ([entry(blob_size=0)], "size"),
         ([entry(size=-1)], "size"),
         ([entry(size=1 << 29)], "size"),
-        ([entry(size=10, blob_size=4000)], "size"),
+        ([entry(size=10, blob_size=75)], "size"),
         ([entry(piece=8192)], "piece size"),
         ([entry(size=1 << 23, blob_size=1 << 23, hashes=DIGEST)], "piece size"),
         ([entry(mode=True)], "lacks"),
@@ -109,7 +110,7 @@ def test_sizes_must_add_up_and_stay_in_bounds():
         manifest.parse(packed(entry(), total=11))
 
     large = entry(size=1 << 28, blob_size=4096)
-    many = [[f"f{n}"] + large[1:] for n in range(5)]
+    many = [[f"f{n}", *large[1:]] for n in range(5)]
     with pytest.raises(manifest.ManifestError, match="too large"):
         manifest.parse(packed(*many))
 
