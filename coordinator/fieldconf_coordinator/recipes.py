@@ -251,7 +251,7 @@ def _read_get(get: bytes) -> tuple[bytes, int, bytes, int]:
     digest, first, bitmap, most = parts[:4]
     if type(digest) is not bytes or len(digest) != 32 or type(first) is not int or first < 0:
         raise ValueError("a get names a digest and a first piece")
-    if type(bitmap) is not bytes or type(most) is not int or most < 1:
+    if type(bitmap) is not bytes or not any(bitmap) or type(most) is not int or most < 1:
         raise ValueError("a get says which pieces and how many")
     return digest, first, bitmap, most
 
