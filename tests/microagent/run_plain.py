@@ -22,7 +22,7 @@ def run(packages, path, *arguments):
             print(name)
             names[name](*arguments)
             count += 1
-    print("%d passed" % count)
+    print(f"{count} passed")
 
 
 run(*sys.argv[1:])

@@ -161,12 +161,14 @@ DELIMITERS = {
     "a pair": ("{{=<% %>=}}(<%text%>)", {"text": "Hey!"}, "(Hey!)"),
     "special characters": ("({{=[ ]=}}[text])", {"text": "It worked!"}, "(It worked!)"),
     "in sections": (
-        "[\n{{#s}}\n  {{data}}\n  |data|\n{{/s}}\n\n{{= | | =}}\n|#s|\n  {{data}}\n  |data|\n|/s|\n]\n",
+        "[\n{{#s}}\n  {{data}}\n  |data|\n{{/s}}\n\n{{= | | =}}\n"
+        "|#s|\n  {{data}}\n  |data|\n|/s|\n]\n",
         {"s": True, "data": "I got interpolated."},
         "[\n  I got interpolated.\n  |data|\n\n  {{data}}\n  I got interpolated.\n]\n",
     ),
     "in inverted sections": (
-        "[\n{{^s}}\n  {{data}}\n  |data|\n{{/s}}\n\n{{= | | =}}\n|^s|\n  {{data}}\n  |data|\n|/s|\n]\n",
+        "[\n{{^s}}\n  {{data}}\n  |data|\n{{/s}}\n\n{{= | | =}}\n"
+        "|^s|\n  {{data}}\n  |data|\n|/s|\n]\n",
         {"s": False, "data": "I got interpolated."},
         "[\n  I got interpolated.\n  |data|\n\n  {{data}}\n  I got interpolated.\n]\n",
     ),
