@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from .build import build_graph
-from .errors import Problem, has_severe, in_order
+from .errors import Place, Problem, has_severe, in_order, problem
 from .loader import gather, load_template, read_source
 from .syntax import GRAPH
 from .validate import validate_graph, warn_of_cycles
+from .writer import CannotFormat, format_text
 
 
 def check_paths(paths: Iterable[str | Path]) -> tuple[list[Problem], list[str]]:
@@ -71,3 +74,51 @@ def _check_graph(path: Path) -> list[Problem]:
             if not has_severe(found):
                 problems += warn_of_cycles(built.graph, built.places)
     return [shown(found) for found in in_order(problems)]
+
+
+def format_paths(paths: Iterable[str | Path], check_only: bool = False) -> list[tuple[str, bool]]:
+    """Bring files into the canonical form and return (path, whether it changed or would).
+
+    Args:
+        paths: files, and folders whose `.graph` and `.instances` are meant.
+        check_only: write nothing.
+
+    Raises:
+        CannotFormat: the grammar of some files is wrong; nothing has been written.
+        OSError: a file cannot be read, and nothing has been written; or one cannot be written.
+    """
+    problems: list[Problem] = []
+    results: list[tuple[Path, bytes, bytes]] = []
+    for path in (file for given in map(Path, paths) for file in _sources(given)):
+        before = path.read_bytes()
+        try:
+            text = before.decode("utf-8-sig")
+            results.append((path, before, format_text(text, str(path)).encode()))
+        except UnicodeDecodeError:
+            problems.append(problem("P_IO_ERROR", Place(str(path)), "it is no UTF-8"))
+        except CannotFormat as error:
+            problems += error.problems
+    if problems:
+        raise CannotFormat(problems)
+    for path, before, after in results:
+        if before != after and not check_only:
+            _replace(path, after)
+    return [(str(path), before != after) for path, before, after in results]
+
+
+def _sources(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    return sorted(p for p in path.rglob("*") if p.suffix in (".graph", ".instances"))
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write beside the file first: a full disk must not cost the author's text."""
+    beside = path.with_name(f"{path.name}.new")
+    try:
+        beside.write_bytes(content)
+        shutil.copymode(path, beside)
+        os.replace(beside, path)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise

@@ -324,8 +324,9 @@ class Problem:
         return {name: getattr(self, name) for name in names}
 
     def __str__(self) -> str:
-        where = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
-        first = f"{where}: {self.code}: {self.message}" if where else f"{self.code}: {self.message}"
+        where = [self.file] if self.file else []
+        where += [str(self.line), str(self.column)] if self.line else []
+        first = f"{':'.join(where)}: {self.code}: {self.message}".removeprefix(": ")
         if not self.text.strip():
             return first
         # Tabs stay tabs, so that the marker stands below what it means in any editor.

@@ -142,7 +142,7 @@ def _bare_semicolon(value: str) -> int:
 
 
 @dataclass
-class _Header:
+class Header:
     """A line that looks like the beginning of a block; `bracket` is -1 where there is no `{`."""
 
     kind: str
@@ -154,7 +154,8 @@ class _Header:
     old: bool
 
 
-def _read_header(line: str) -> _Header:
+def read_header(line: str) -> Header:
+    """Take `line` for the beginning of a block, whether or not it is one."""
     content, comment = split_comment(line)
     content = content.rstrip(BLANKS)
     start = len(content) - len(content.lstrip(BLANKS))
@@ -169,7 +170,7 @@ def _read_header(line: str) -> _Header:
     name = content[start:] if bracket < 0 else content[start:bracket]
     column = start + len(name) - len(name.lstrip(BLANKS)) + 1
     rest = "" if bracket < 0 else content[bracket + 1 :]
-    return _Header(kind, name.strip(BLANKS), column, bracket, rest, comment.strip(BLANKS), old)
+    return Header(kind, name.strip(BLANKS), column, bracket, rest, comment.strip(BLANKS), old)
 
 
 class _Parser:
@@ -224,7 +225,7 @@ class _Parser:
             self.file.blocks.append(block)
             self._found(found, number)
             return
-        header = _read_header(line)
+        header = read_header(line)
         if _IMPORT_WORD.match(line.strip(BLANKS)) or not self._opens(header, line, number):
             self.file.blocks.append(Unknown(number, line))
             self._report("P_UNRECOGNIZED_BLOCK", number, *_span(line))
@@ -233,7 +234,7 @@ class _Parser:
 
     def _inner(self, line: str, number: int) -> None:
         """Take property | instance."""
-        header = _read_header(line)
+        header = read_header(line)
         if header.kind == INSTANCE and self._opens(header, line, number):
             return
         block, found = read_property(line, number)
@@ -249,7 +250,7 @@ class _Parser:
         for code, column, width in found:
             self._report(code, number, column, width, quoted(name))
 
-    def _opens(self, header: _Header, line: str, number: int) -> bool:
+    def _opens(self, header: Header, line: str, number: int) -> bool:
         """Open the block of `header`; False where the line is no header at all."""
         if header.bracket < 0:
             if header.name and not ID.fullmatch(header.name):

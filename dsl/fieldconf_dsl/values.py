@@ -47,6 +47,7 @@ class ExportItem:
     value: str | None
     random: str | None
     offset: int
+    is_quoted: bool = False
 
 
 @dataclass
@@ -107,15 +108,15 @@ def _read_quoted(value: str, name: str, offset: int, opening: int, exports: Expo
     if closing == len(value) or (after < len(value) and value[after] != ","):
         exports.errors.append(("PM_INVALID_EXPORT_COMPLEX_VALUE", min(after, opening), name))
         return min(after, len(value))
-    exports.items.append(_export(name, value[opening + 1 : closing], offset))
+    exports.items.append(_export(name, value[opening + 1 : closing], offset, True))
     return after + 1
 
 
-def _export(raw: str, value: str | None, offset: int) -> ExportItem:
+def _export(raw: str, value: str | None, offset: int, is_quoted: bool = False) -> ExportItem:
     match = _RANDOM.fullmatch(raw)
     if match is None:
-        return ExportItem(raw, value, None, offset)
-    return ExportItem(match[2].strip(BLANKS), value, match[1], offset)
+        return ExportItem(raw, value, None, offset, is_quoted)
+    return ExportItem(match[2].strip(BLANKS), value, match[1], offset, is_quoted)
 
 
 @dataclass(frozen=True)
