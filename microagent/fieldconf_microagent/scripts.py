@@ -9,7 +9,8 @@ import sys
 from typing import NamedTuple
 
 #: Interpreter by the ending of the name, for scripts without a first line that names one.
-BY_ENDING = {".sh": ["/bin/sh"], ".py": [sys.executable]}
+#: Python writes no __pycache__ into the recipe, which other instances share.
+BY_ENDING = {".sh": ["/bin/sh"], ".py": [sys.executable, "-B"]}
 
 # Roboconf's steps match by the beginning of a name and fall back on default.template. Steps that
 # it does not have must not pick up a file that happens to be there, such as checksum.py.
