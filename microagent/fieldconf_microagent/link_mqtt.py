@@ -1,7 +1,7 @@
 """The link to the broker with our own client: boards, and wherever paho is not installed.
 
-Fulfils the contract that stands in `link_paho`; `wake` is not needed here, since on a board nothing
-runs beside the agent's loop. What the client has no room for waits in line, up to a bound.
+Fulfils the contract that stands in `link_paho`, but `wake` only shortens the next `poll`, since on
+a board nothing runs beside the agent's loop. What the client has no room for waits in line, up to a bound.
 """
 
 import select
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 CONNECT_MS = 10000
 # The agent has one slot per document; what can pile up is the log, which may get lost.
 _LONGEST_LINE = 64
+_SHORT_MS = 5
 
 
 class MqttLink:
@@ -38,7 +39,7 @@ class MqttLink:
         self._max_payload = max_payload
         self.dropped = 0
         self._client: "Client | None" = None
-        self._up = False
+        self._up = self._woken = False
         self._token = 0
         self._line: "list[tuple[int, tuple[str, bytes, int, bool]]]" = []
         self._tokens: "dict[int, int]" = {}
@@ -75,9 +76,13 @@ class MqttLink:
         return str(sock.getsockname()[0]) if hasattr(sock, "getsockname") else None
 
     def wake(self) -> None:
-        pass
+        self._woken = True
 
     def poll(self, timeout_ms: int) -> "list[tuple[Any, ...]]":
+        if self._woken:
+            # Not 0: a recipe that takes its time asks for the next turn in every turn.
+            timeout_ms = min(timeout_ms, _SHORT_MS)
+            self._woken = False
         client = self._client
         if client is None:
             self._idle.poll(timeout_ms)
