@@ -101,13 +101,10 @@ class _Thing:
 
     def fits(self, index: int, total: int, data: bytes) -> bool:
         """Tell whether a piece can be one of this thing's, and learn its size from the first."""
-        if not self.size and 0 < total <= manifest.MAX_MANIFEST:
-            missing = manifest.pieces(total, self.piece) - len(self.marks)
-            if missing < 0:
-                # More lay on disk than there is; the check of the whole will tell.
-                self.marks = bytearray(missing + len(self.marks))
-            self.marks.extend(bytes(max(missing, 0)))
+        least = (len(self.marks) - 1) * self.piece
+        if not self.size and least < total <= manifest.MAX_MANIFEST:
             self.size = total
+            self.marks.extend(bytes(manifest.pieces(total, self.piece) - len(self.marks)))
         if total != self.size or not 0 <= index < len(self.marks):
             return False
         return len(data) == min(self.piece, total - index * self.piece)
@@ -149,7 +146,12 @@ class Fetcher:
         self._forget()
         compat.makedirs(self._recipes)
         compat.makedirs(self._parts)
-        self._complete = {digest for digest in self._marked() if self._is_intact(digest)}
+        self._complete: "set[bytes]" = set()
+        for name in os.listdir(self._recipes):
+            if name.endswith(".ok"):
+                digest = _digest_of(self._recipes + "/" + name)
+                if name == compat.hex(digest) + ".ok":
+                    self._complete.add(digest)
 
     def want(self, now: int, digests: "Iterable[bytes]") -> None:
         """Fetch these, in this order, and nothing else; what is under way and not wanted stops."""
@@ -158,7 +160,7 @@ class Fetcher:
         for digest in digests:
             if digest not in self._wanted:
                 self._wanted.append(digest)
-        self._resting = {d: rest for d, rest in self._resting.items() if d in self._wanted}
+        self._resting = {d: self._resting[d] for d in self._resting if d in self._wanted}
         if self._current not in self._wanted:
             self._forget()
         self._more = True
@@ -190,19 +192,20 @@ class Fetcher:
 
     def collect(self, keep: "Iterable[bytes]") -> None:
         """Delete recipes, complete or not, that are neither in `keep` nor wanted."""
-        kept = {compat.hex(digest) for digest in keep}
-        kept.update(compat.hex(digest) for digest in self._wanted)
+        kept = set(keep) | set(self._wanted)
+        names = {compat.hex(digest) for digest in kept}
         try:
-            # In reverse order the mark goes before its folder.
-            for name in sorted(os.listdir(self._recipes), reverse=True):
-                if name[:64] not in kept:
-                    if name.endswith(".ok"):
-                        self._complete.discard(bytes.fromhex(name[:64]))
+            # The mark goes before its folder.
+            for digest in self._complete - kept:
+                self._complete.discard(digest)
+                compat.remove_tree(self.folder(digest) + ".ok")
+            for name in os.listdir(self._recipes):
+                if name[:64] not in names:
                     compat.remove_tree(self._recipes + "/" + name)
-            if all(digest in self._complete for digest in self._wanted):
+            if not self._missing():
                 for name in os.listdir(self._parts):
                     compat.remove_tree(self._parts + "/" + name)
-        except (OSError, ValueError):
+        except OSError:
             # Nothing wrong is left behind; the next time gets it.
             pass
 
@@ -235,12 +238,12 @@ class Fetcher:
     def on_put(self, now: int, digest: bytes, index: int, total: int, data: bytes) -> None:
         """Take one piece."""
         self._now = now
-        if type(digest) is not bytes or type(index) is not int or type(total) is not int:
+        if [type(part) for part in (digest, index, total, data)] != [bytes, int, int, bytes]:
             self.wrong += 1
             return
         thing = self._things.get(digest)
         # One that nobody asked for is late, doubled, or of a recipe no longer wanted.
-        if thing and type(data) is bytes:
+        if thing:
             self._guarded(lambda: self._piece(thing, index, total, data))
             self._ask()
 
@@ -272,9 +275,9 @@ class Fetcher:
         self._unask()
         self._heard = self._now
         self._pause = min(2 * self._pause, LONGEST_PAUSE)
-        others = [d for d in self._wanted if d != self._current]
-        if self._pause > PATIENCE and not all(d in self._complete for d in others):
-            self._wanted = others + [d for d in self._wanted if d == self._current]
+        if self._pause > PATIENCE and self._current and len(self._missing()) > 1:
+            self._wanted.remove(self._current)
+            self._wanted.append(self._current)
             self._forget()
 
     def _progress(self) -> None:
@@ -371,9 +374,12 @@ class Fetcher:
         else:
             self._mark(self._current)
 
+    def _missing(self) -> "list[bytes]":
+        return [digest for digest in self._wanted if digest not in self._complete]
+
     def _begin(self) -> bool:
-        for digest in self._wanted:
-            if digest not in self._complete and self._resting.get(digest, (0, 0))[0] <= self._now:
+        for digest in self._missing():
+            if self._resting.get(digest, (0, 0))[0] <= self._now:
                 self._current = digest
                 return True
         return False
@@ -474,7 +480,9 @@ class Fetcher:
                 rest = self._resting.get(digest, (0, 0))[1]
                 rest = min(max(FIRST_PAUSE, 2 * rest), LONGEST_REST)
                 self._resting[digest] = (self._now + rest, rest)
-                self._news.append((digest, _text(error)))
+                full = isinstance(error, OSError) and error.errno == _NO_SPACE
+                text = "the disk is full" if full else str(error) or "the memory is full"
+                self._news.append((digest, text))
 
     def _forget(self) -> None:
         """Leave the present recipe as it is on disk."""
@@ -504,23 +512,6 @@ class Fetcher:
 
     def _target(self, file: manifest.File) -> str:
         return self.folder(self._current or b"") + "/" + str(file.path)
-
-    def _marked(self) -> "list[bytes]":
-        names = [name for name in os.listdir(self._recipes) if name.endswith(".ok")]
-        return [bytes.fromhex(name[:64]) for name in names if len(name) == 67]
-
-    def _is_intact(self, digest: bytes) -> bool:
-        return _digest_of(self.folder(digest) + ".ok") == digest
-
-
-def _text(error: Exception) -> str:
-    if isinstance(error, MemoryError):
-        return "the recipe is too large for this node's memory"
-    if isinstance(error, OSError):
-        if error.errno == _NO_SPACE:
-            return "the disk is full; make room, the fetch goes on by itself"
-        return "cannot keep the recipe: " + str(error)
-    return str(error)
 
 
 def _copy(source: "BinaryIO", write: "Callable[[bytes], object]", most: int) -> int:

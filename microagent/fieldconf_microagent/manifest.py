@@ -20,18 +20,21 @@ MAX_FILE = const(1 << 28)
 MAX_TOTAL = const(1 << 30)
 
 File = namedtuple("File", ("path", "mode", "raw", "size", "blob", "blob_size", "piece", "hashes"))
+Manifest = namedtuple("Manifest", ("component", "version", "sequence", "size", "needs", "files"))
 
 
 class ManifestError(ValueError):
     """The manifest is refused; the text says what is wrong with it."""
 
 
-class Manifest:
-    """A checked manifest. `files` holds `File` tuples, `needs` what it requires of a node."""
+def _need(is_so: bool, problem: str) -> None:
+    if not is_so:
+        raise ManifestError("manifest: " + problem)
 
-    def __init__(self, head: "list[object]", files: "list[File]") -> None:
-        _, self.component, self.version, self.sequence, self.size, self.needs = head
-        self.files = files
+
+def _are(values: "list[object]", kinds: "tuple[type, ...]") -> bool:
+    # Not isinstance: on CPython a bool would pass for an int. What a newer format adds may follow.
+    return type(values) is list and [type(value) for value in values[: len(kinds)]] == list(kinds)
 
 
 def piece_size(size: int) -> int:
@@ -56,46 +59,35 @@ def parse(data: bytes) -> Manifest:
     try:
         parts = codec.unpack(data, MAX_MANIFEST, 6, 16 * MAX_FILES)
     except codec.CodecError as error:
-        raise ManifestError("the manifest cannot be read: " + str(error))
-    if not isinstance(parts, list) or not parts or parts[0] != FORMAT:
-        raise ManifestError("the manifest has a format that this agent does not read")
-    if len(parts) < 7 or not _are(parts, (int, str, str, int, int, dict, list)):
-        raise ManifestError("the manifest lacks something")
-    if len(parts[6]) > MAX_FILES:
-        raise ManifestError("the recipe has more than %d files" % MAX_FILES)
+        raise ManifestError("manifest: " + str(error))
+    _need(_are(parts, (int, str, str, int, int, dict, list)), "something is missing")
+    _need(parts[0] == FORMAT, "this agent does not read its format")
+    _need(len(parts[6]) <= MAX_FILES, "more than 1000 files")
     files = [_file(entry) for entry in parts[6]]
     _check_tree(files)
-    if parts[4] > MAX_TOTAL or parts[4] != sum(file.size for file in files):
-        raise ManifestError("the sizes in the manifest do not add up, or are too large")
-    return Manifest(parts[:6], files)
-
-
-def _are(values: "list[object]", kinds: "tuple[type, ...]") -> bool:
-    # Not isinstance: on CPython a bool would pass for an int.
-    return all(type(value) is kind for value, kind in zip(values, kinds))
+    total = sum(file.size for file in files)
+    _need(parts[4] == total <= MAX_TOTAL, "the sizes do not add up, or are too large")
+    return Manifest(*(parts[1:6] + [files]))
 
 
 def _file(entry: "list[object]") -> File:
-    if type(entry) is not list or not _are(entry, (str, int, bytes, int, bytes, int, int)):
-        raise ManifestError("a file of the manifest lacks something")
-    if len(entry) < 8:
-        raise ManifestError("a file of the manifest lacks something")
+    _need(
+        _are(entry, (str, int, bytes, int, bytes, int, int)) and len(entry) > 7,
+        "something of a file is missing",
+    )
     file = File(*entry[:8])
-    if not is_safe(file.path):
-        raise ManifestError("the path %r is not allowed in a recipe" % file.path)
-    digests = [file.raw, file.blob]
-    if file.blob_size > file.piece:
-        digests.append(file.hashes)
-    elif file.hashes is not None:
-        raise ManifestError("%s: a list for a single piece" % file.path)
-    if not all(type(digest) is bytes and len(digest) == 32 for digest in digests):
-        raise ManifestError("%s: a digest is not SHA-256" % file.path)
+    path = file.path
+    _need(is_safe(path), "the path %r is not allowed" % path)
     # DEFLATE with this window makes a file that does not compress longer by 1/430.
     most = file.size + file.size // 256 + 64
-    if not (0 <= file.size <= MAX_FILE and 0 < file.blob_size <= most):
-        raise ManifestError("%s: a size is not allowed" % file.path)
-    if file.piece != piece_size(file.blob_size):
-        raise ManifestError("%s: the piece size is not that of the rule" % file.path)
+    _need(0 <= file.size <= MAX_FILE and 0 < file.blob_size <= most, path + ": size")
+    _need(file.piece == piece_size(file.blob_size), path + ": piece size")
+    hashes = file.hashes
+    if file.blob_size <= file.piece:
+        _need(hashes is None, path + ": a list for a single piece")
+        hashes = file.blob
+    lengths = [type(digest) is bytes and len(digest) for digest in (file.raw, file.blob, hashes)]
+    _need(lengths == [32, 32, 32], path + ": a digest is not SHA-256")
     return file
 
 
@@ -109,11 +101,8 @@ def is_safe(path: str) -> bool:
 
 def _check_tree(files: "list[File]") -> None:
     paths = {file.path for file in files}
-    if len(paths) != len(files):
-        raise ManifestError("a path is there twice")
+    _need(len(paths) == len(files), "a path is there twice")
     for path in paths:
-        folder = path.rpartition("/")[0]
-        while folder:
-            if folder in paths:
-                raise ManifestError("%s is a file and a folder" % folder)
-            folder = folder.rpartition("/")[0]
+        while path:
+            path = path.rpartition("/")[0]
+            _need(path not in paths, path + " is a file and a folder")

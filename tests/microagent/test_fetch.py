@@ -513,7 +513,7 @@ def test_power_may_fail_at_any_operation(tmp_path, disk):
 
 
 def test_power_may_fail_at_any_two_operations(tmp_path, disk):
-    files = {"a": b"1", "lib/large": noise(5000)}
+    files = {"large": noise(5000)}
     recipe = packed(files)
     first = 0
     pairs = 0

@@ -89,9 +89,9 @@ def test_an_ordinary_path_is_taken(path):
         ([entry(size=10, blob_size=75)], "size"),
         ([entry(piece=8192)], "piece size"),
         ([entry(size=1 << 23, blob_size=1 << 23, hashes=DIGEST)], "piece size"),
-        ([entry(mode=True)], "lacks"),
-        ([entry()[:7]], "lacks"),
-        (["file"], "lacks"),
+        ([entry(mode=True)], "missing"),
+        ([entry()[:7]], "missing"),
+        (["file"], "missing"),
     ],
 )
 def test_a_broken_file_entry_is_refused_with_a_reason(files, text):
