@@ -72,7 +72,7 @@ def test_any_content_can_be_packed(content):
 
 @pytest.mark.parametrize("path", ["../a", "/a", "a//b", "a\\b", ""])
 def test_a_path_that_agents_refuse_is_refused_here(path):
-    with pytest.raises(RecipeError, match=r"recipe of Web: the path .* is not allowed"):
+    with pytest.raises(RecipeError, match=r"recipe of Web: manifest: the path .* is not allowed"):
         pack("Web", "1.0", [(path, 0o644, b"")])
 
 
