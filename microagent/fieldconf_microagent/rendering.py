@@ -33,34 +33,46 @@ def templates(folder: str, under: str = "") -> "list[str]":
 
 
 def render_text(text: str, request: "dict[str, Any]", data_dir: str) -> str:
-    """Return one template of the request's recipe, rendered; its partials are the recipe's."""
-    return _render(text, context(request, data_dir), _partials(request["recipe_dir"]))
+    """Return one template of the request's recipe, rendered; its partials are the recipe's.
+
+    Raises:
+        ValueError: it is not well formed.
+    """
+    return _render(text, context(request, data_dir), _texts(request["recipe_dir"]))
 
 
 def render_recipe(request: "dict[str, Any]", data_dir: str) -> None:
     """Render every template of the recipe, where one is due before the request's step.
 
     Each file is replaced in one step: whoever reads it sees the old text or the new one.
+
+    Raises:
+        ValueError: a template is not well formed; those before it are rendered.
     """
     recipe_dir = request["recipe_dir"]
     if recipe_dir is None or request["step"] not in RENDERED_BEFORE:
         return
-    names = templates(recipe_dir)
-    if not names:
+    texts = _texts(recipe_dir)
+    if not texts:
         return
     seen = context(request, data_dir)
-    partials = _partials(recipe_dir)
-    for name in names:
-        text = _render(partials[name[: -len(ENDING)]], seen, partials)
-        _write(data_dir + "/" + RENDERED + "/" + name[: -len(ENDING)], text)
+    for name in sorted(texts):
+        try:
+            text = _render(texts[name], seen, texts)
+        except ValueError as error:
+            raise ValueError("cannot render %s%s: %s" % (name, ENDING, error))
+        _write(data_dir + "/" + RENDERED + "/" + name, text)
 
 
-def _partials(recipe_dir: str) -> "dict[str, str]":
-    """Return every template's text by its name without the ending."""
-    return {
-        name[: -len(ENDING)]: compat.read_file(recipe_dir + "/" + name).decode()
-        for name in templates(recipe_dir)
-    }
+def _texts(recipe_dir: str) -> "dict[str, str]":
+    """Return the source of every template by its name without the ending."""
+    texts = {}
+    for name in templates(recipe_dir):
+        try:
+            texts[name[: -len(ENDING)]] = compat.read_file(recipe_dir + "/" + name).decode()
+        except UnicodeError:
+            raise ValueError("cannot render %s: it is not UTF-8" % name)
+    return texts
 
 
 def _render(text: str, seen: "dict[str, Any]", partials: "dict[str, str]") -> str:

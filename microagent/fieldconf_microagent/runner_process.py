@@ -75,7 +75,8 @@ class ProcessRunner:
     """Runs every step in a process group of its own."""
 
     def __init__(self, data_root: str, wake: Callable[[], object], limit: int = LIMIT) -> None:
-        self._root = data_root
+        # A step has another working directory.
+        self._root = os.path.abspath(data_root)
         self._wake = wake
         self._limit = limit
         self._lock = threading.RLock()
@@ -175,6 +176,7 @@ class ProcessRunner:
             raise ScriptError(f"cannot run steps with the installer {installer!r} here")
         if request["recipe_dir"] is None:
             return None
+        request = {**request, "recipe_dir": os.path.abspath(request["recipe_dir"])}
         data_dir = self.data_dir(request["path"])
         os.makedirs(data_dir, exist_ok=True)
         render_recipe(request, data_dir)

@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -426,6 +427,55 @@ def test_very_many_changes_come_in_a_file(world):
     assert env["FIELDCONF_CHANGED"].startswith("@")
     with open(env["FIELDCONF_CHANGED"][1:]) as file:
         assert json.load(file) == changed
+
+
+def test_templates_are_rendered_before_the_script_runs(world):
+    world.write("list.mustache", "{{#Data}}{{path}}{{/Data}}")
+    world.write("scripts/update.sh", 'cat "$FIELDCONF_RENDERED_DIR/list"\n')
+
+    assert world.run("update", imports={"Data": [["/vm2/data", {}]]}) == ("done", "")
+    assert world.log() == b"/vm2/data"
+
+
+def test_a_template_that_is_not_well_formed_is_a_failure_in_words(world):
+    world.write("list.mustache", "{{#Data}}")
+    world.write("scripts/start.sh", "true\n")
+
+    outcome, detail = world.run()
+
+    assert outcome == "failed"
+    assert detail.startswith("cannot render list.mustache: ")
+    assert "section Data is not closed" in detail
+
+
+@pytest.mark.parametrize("step", ["deploy", "stop"])
+def test_a_script_may_be_a_template(world, step):
+    world.write("roboconf-templates/stop.template", "echo stop {{FIELDCONF_INSTANCE_NAME}}\n")
+    world.write("roboconf-templates/default.template", "#!/bin/sh\necho other {{port}}\n")
+
+    assert world.run(step) == ("done", "")
+    assert world.log() == {"deploy": b"other 10000\n", "stop": b"stop web\n"}[step]
+    assert list((world.data_root / "vm1+web").iterdir()) == []
+
+
+def test_the_default_template_is_for_roboconfs_steps_only(world):
+    world.write("roboconf-templates/default.template", "true\n")
+
+    assert world.run("check") == ("absent", "")
+
+
+def test_folders_may_be_relative(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    world = World(Path())
+    world.write("scripts/start.sh", 'touch "$FIELDCONF_DATA_DIR/here"\n')
+    world.write("recipe.py", "def start(i):\n    open(i.data_dir + '/there', 'w').close()\n")
+    try:
+        assert world.run() == ("done", "")
+        assert world.run(installer="python") == ("done", "")
+    finally:
+        world.runner.close()
+
+    assert {each.name for each in (tmp_path / "data/vm1+web").iterdir()} == {"here", "there"}
 
 
 # Python recipes

@@ -80,3 +80,13 @@ def test_templates_are_rendered_before_start_and_update_only():
 
 def test_an_instance_without_recipe_renders_nothing():
     rendering.render_recipe(request(None), "/nowhere")
+
+
+def test_a_bad_template_is_named():
+    for text in ("{{#Web}}", "{{port"):
+        try:
+            rendered({"files/a.conf.mustache": text})
+        except ValueError as error:
+            assert "cannot render files/a.conf.mustache" in str(error)
+        else:
+            raise AssertionError("accepted")
