@@ -8,12 +8,10 @@ from fieldconf_dsl.names import is_ip
 
 from .errors import FleetError
 from .model import Kind
-from .options import lost_after_ms, step_options
+from .options import instance_options, lost_after_ms, step_options
 
 
-def make_kinds(
-    template: dsl.Template, digests: Mapping[str, bytes]
-) -> tuple[dict[str, Kind], int]:
+def make_kinds(template: dsl.Template, digests: Mapping[str, bytes]) -> tuple[dict[str, Kind], int]:
     """Return the kind of each component, and `lost-after` in ms.
 
     Raises:
@@ -47,11 +45,18 @@ def _imports(kind: Kind, component: dsl.Component) -> None:
 
 
 def _exports(kind: Kind, component: dsl.Component, external: Mapping[str, str]) -> None:
-    kind.aliases = {
-        external[name]: name for name in sorted(component.exports) if name in external
-    }
+    kind.aliases = {external[name]: name for name in sorted(component.exports) if name in external}
     published = [*component.exports, *kind.aliases]
     kind.exported = frozenset(name.partition(".")[0] for name in published if "." in name)
+
+
+def check_options(kind: Kind, data: Mapping[str, str]) -> None:
+    """Refuse ``data.*`` that should be a duration and is none.
+
+    Raises:
+        FleetError: with the name and the value.
+    """
+    instance_options(kind.options, data)
 
 
 Worked = tuple[Mapping[str, str | None], Mapping[str, str | None]]
@@ -66,8 +71,7 @@ def work_out(
 ) -> Worked:
     """Return what an instance exports, and what only its own recipe sees.
 
-    Args:
-        shared: results for equal instances; the caller keeps it for the time of one batch.
+    `shared` holds the results for equal instances; the caller keeps it for the time of one batch.
     """
     key = (kind.component, tuple(overrides.items()))
     if key in shared:
@@ -111,6 +115,6 @@ def check(
         FleetError: with all that is wrong.
     """
     problems = dsl.check_instance(graph, instance, parent, siblings)
-    severe = [problem.message for problem in problems if problem.severe]
+    severe = [problem.message for problem in problems if problem.is_severe]
     if severe:
         raise FleetError("not-allowed", f"cannot have {instance.path}: " + "; ".join(severe))

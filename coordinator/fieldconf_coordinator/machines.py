@@ -69,13 +69,15 @@ class Machines:
 
     # -- what should be there
 
-    def assign(self, app: Application, roots: Iterable[Instance]) -> None:
+    def assign(self, app: Application, roots: Iterable[Instance], force: bool = False) -> None:
         """Give each of these scoped instances a node, or take it away, as is wished."""
         for root in sorted(roots, key=lambda root: root.path):
+            if app.instances.get(root.path) is not root:
+                continue
             wanted = root.effective_wish() != states.NOT_DEPLOYED
             if root.node is not None:
                 if not wanted:
-                    self.doom(root.node)
+                    self.doom(root.node, force)
             elif wanted:
                 self._new(app, root)
             elif root.leaving:

@@ -26,6 +26,7 @@ CLEARING = "clearing"  # the machine is gone, its topics are not
 
 _NOTHING: tuple[Any, ...] = ()
 
+
 class Kind:
     """What all instances of one component have in common.
 

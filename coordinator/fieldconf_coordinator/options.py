@@ -1,4 +1,4 @@
-"""Durations as people write them, and the settings of templates and instances that are durations."""
+"""Durations as people write them, and the settings that are durations."""
 
 import re
 from collections.abc import Mapping
@@ -48,9 +48,7 @@ def step_options(settings: Mapping[str, str], component: str) -> dict[str, int]:
     return options
 
 
-def instance_options(
-    kind_options: Mapping[str, int], data: Mapping[str, str]
-) -> Mapping[str, int]:
+def instance_options(kind_options: Mapping[str, int], data: Mapping[str, str]) -> Mapping[str, int]:
     """Return the options of one instance, whose ``data.*`` comes before the template's settings."""
     own = {k: duration_ms(data[n], "data." + n) for n, k in STEP_OPTIONS.items() if n in data}
     return {**kind_options, **own} if own else kind_options

@@ -46,7 +46,7 @@ class Outbox:
         self._effects.append(("event", kind, app, path, node, text))
 
     def publish(self, topic: str, payload: bytes, qos: int = 1, retain: bool = False) -> None:
-        """Send a message, if there is a connection; what is retained is sent again with the next."""
+        """Send a message if there is a connection; wants are sent again with the next one."""
         if self._world.link:
             self._effects.append(("publish", topic, payload, qos, retain))
 

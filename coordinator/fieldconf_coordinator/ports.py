@@ -41,9 +41,7 @@ class Ports:
         target_of: tells the target of a scoped instance.
     """
 
-    def __init__(
-        self, applications: Iterable[Application], target_of: TargetOf
-    ) -> None:
+    def __init__(self, applications: Iterable[Application], target_of: TargetOf) -> None:
         self._target_of = target_of
         self._pools: dict[object, _Pool] = {}
         for app in applications:

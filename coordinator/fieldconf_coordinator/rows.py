@@ -20,6 +20,7 @@ SEEN_LAG_MS = 60_000
 
 
 def of_application(app: Application) -> dict[str, Any]:
+    """Return the row of an application."""
     return {
         "id": app.id,
         "name": app.name,
@@ -32,6 +33,7 @@ def of_application(app: Application) -> dict[str, Any]:
 
 
 def to_application(row: Mapping[str, Any], template: Template) -> Application:
+    """Return the application, without its instances."""
     app = Application(row["id"], row["name"], template, row["ref"])
     app.target = row["target"]
     app.bindings = {prefix: list(ids) for prefix, ids in row["bindings"].items()}
@@ -41,6 +43,7 @@ def to_application(row: Mapping[str, Any], template: Template) -> Application:
 
 
 def of_instance(app_id: str, instance: Instance) -> dict[str, Any]:
+    """Return the row of an instance."""
     return {
         "application": app_id,
         "path": instance.path,
@@ -56,6 +59,7 @@ def of_instance(app_id: str, instance: Instance) -> dict[str, Any]:
 def to_instance(
     row: Mapping[str, Any], app: Application, kind: Kind, parent: Instance | None
 ) -> Instance:
+    """Return the instance; its exports are still to be worked out."""
     instance = Instance(row["path"], kind, parent)
     instance.wish = row["wish"]
     instance.added = row["added"]
@@ -67,6 +71,7 @@ def to_instance(
 
 
 def of_node(node: Node) -> dict[str, Any]:
+    """Return the row of a node."""
     return {
         "id": node.id,
         "application": node.app.id,
@@ -86,6 +91,7 @@ def of_node(node: Node) -> dict[str, Any]:
 
 
 def to_node(row: Mapping[str, Any], app: Application, root: Instance) -> Node:
+    """Return the node, not yet known to its root instance."""
     node = Node(row["id"], row["key"], row["target"], app, root)
     node.enrolment = row["enrolment"]
     node.version = row["version"]

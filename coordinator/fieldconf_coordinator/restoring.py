@@ -1,0 +1,48 @@
+"""From the rows of the store back to applications, instances and nodes."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fieldconf_dsl.model import Template
+
+from . import rows
+from .kinds import make_kinds, work_out
+from .model import CLEARING, DESTROYING, FORGETTING, Application, World
+from .wants import Wants
+
+Row = Mapping[str, Any]
+Rows = Mapping[str, Iterable[Row]]
+
+_WITHDRAWN = frozenset((FORGETTING, DESTROYING, CLEARING))
+
+
+def restore(world: World, wants: Wants, stored: Rows, templates: Mapping[str, Template]) -> None:
+    """Fill an empty world; the wants that follow are marked, and those of equal content stay."""
+    for row in stored.get("applications", ()):
+        app = rows.to_application(row, templates[row["ref"]])
+        app.kinds, app.lost_ms = make_kinds(templates[row["ref"]], app.digests)
+        world.applications[app.name] = world.by_id[app.id] = app
+    _instances(world, stored.get("instances", ()))
+    for row in stored.get("tombstones", ()):
+        pubs = tuple((app_id, prefix) for app_id, prefix in row["pubs"])
+        world.tombstones[row["node"]] = (row["until"], pubs)
+    for row in stored.get("nodes", ()):
+        app = world.by_id[row["application"]]
+        node = rows.to_node(row, app, app.instances[row["path"]])
+        world.nodes[node.id] = node.root.node = node
+    for node in world.nodes.values():
+        if node.phase not in _WITHDRAWN:
+            wants.providers.refresh(node)
+
+
+def _instances(world: World, stored: Iterable[Row]) -> None:
+    shared: dict[str, dict[Any, Any]] = {}
+    # A parent's path comes before those of its children.
+    for row in sorted(stored, key=lambda row: str(row["path"])):
+        app: Application = world.by_id[row["application"]]
+        kind = app.kinds[row["component"]]
+        above = row["path"].rpartition("/")[0]
+        one = rows.to_instance(row, app, kind, app.instances.get(above))
+        worked = shared.setdefault(app.id, {})
+        one.values, one.magic = work_out(app.graph, kind, one.path, one.overrides, worked)
+        world.put(app, one)

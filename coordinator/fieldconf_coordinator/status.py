@@ -1,0 +1,79 @@
+"""What people and programs are shown: applications, instances and nodes, as JSON-able values."""
+
+from typing import Any
+
+from .changes import shown_state
+from .model import Application, Instance, Node, World
+
+
+def application(world: World, app: Application) -> dict[str, Any]:
+    """Return an application with its instances, by path."""
+    bindings = {
+        prefix: [world.by_id[app_id].name for app_id in ids if app_id in world.by_id]
+        for prefix, ids in app.bindings.items()
+    }
+    return {
+        "id": app.id,
+        "name": app.name,
+        "template": app.template_name,
+        "version": app.template_version,
+        "ref": app.ref,
+        "target": app.target,
+        "bindings": bindings,
+        "created": app.created,
+        "instances": [instance(app.instances[path]) for path in sorted(app.instances)],
+    }
+
+
+def instance(one: Instance) -> dict[str, Any]:
+    """Return one instance."""
+    node = one.scope.node
+    address = node.address if node is not None else None
+    return {
+        "path": one.path,
+        "component": one.kind.component,
+        "installer": one.kind.installer,
+        "state": shown_state(one),
+        "wish": one.wish,
+        "settled": one.is_settled(),
+        "problem": problem(one),
+        "node": node.id if node is not None else None,
+        "online": node.online if node is not None else False,
+        "address": address,
+        "exports": {n: address if v is None else v for n, v in sorted(one.values.items())},
+        "missing": list(one.missing),
+        "leaving": one.leaving,
+    }
+
+
+def problem(one: Instance) -> dict[str, Any] | None:
+    """Return the problem of an instance."""
+    if one.problem is None:
+        return None
+    code, text, resting = one.problem
+    return {"code": code, "text": text, "resting": resting}
+
+
+def node(one: Node) -> dict[str, Any]:
+    """Return one node."""
+    agent, platform, installers = one.info or (None, None, ())
+    return {
+        "id": one.id,
+        "application": one.app.name,
+        "path": one.root.path,
+        "target": one.target,
+        "phase": one.phase,
+        "online": one.online,
+        "since": one.since,
+        "want": one.version,
+        "have": one.held,
+        "enrolment": one.enrolment,
+        "boot": one.seen[1],
+        "address": one.address,
+        "agent": agent,
+        "platform": platform,
+        "memory": one.memory,
+        "installers": list(installers),
+        "refused": one.refused,
+        "duplicate": list(one.hardware) if one.duplicate else None,
+    }
