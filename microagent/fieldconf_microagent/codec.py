@@ -13,6 +13,8 @@ or all int. Rules:
 
 import struct
 
+from .compat import const
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -33,7 +35,10 @@ def pack_plain(value: "Any") -> bytes:
         CodecError: it holds another type, too large an integer, or is nested too deep.
     """
     out = bytearray()
-    _put(out, value, MAX_DEPTH)
+    try:
+        _put(out, value, MAX_DEPTH)
+    except (TypeError, UnicodeError):
+        raise CodecError("cannot carry this")
     return bytes(out)
 
 
@@ -55,11 +60,14 @@ def unpack_plain(
         CodecError: the data is broken, or exceeds one of the bounds.
     """
     if len(data) > max_bytes:
-        raise CodecError("more than %d bytes" % max_bytes)
+        raise CodecError("too long")
     reader = _Reader(data, max_items)
-    value = reader.value(max_depth)
+    try:
+        value = reader.value(max_depth)
+    except UnicodeError:
+        raise CodecError("malformed")
     if reader.at != len(data):
-        raise CodecError("bytes after the end")
+        raise CodecError("malformed")
     return value
 
 
@@ -69,7 +77,7 @@ def _number(out: bytearray, code: int, width: int, number: int, bits: int = 0) -
         width *= 2
         code += 1
     if width > 8:
-        raise CodecError("an integer of more than 64 bits")
+        raise CodecError("too long")
     out.append(code)
     out.extend((number & ((1 << 8 * width) - 1)).to_bytes(width, "big"))
 
@@ -92,43 +100,44 @@ def _put(out: bytearray, value: "Any", depth: int) -> None:
         else:
             _number(out, 0xCC, 1, value)
     elif isinstance(value, str):
-        try:
-            text = value.encode()
-        except ValueError:
-            raise CodecError("a text that is not Unicode")
-        _length(out, 0xA0, 31, 0xD9, 1, len(text))
-        out.extend(text)
+        value = value.encode()
+        _length(out, 0xA0, 31, 0xD9, 1, len(value))
+        out.extend(value)
     elif isinstance(value, (bytes, bytearray, memoryview)):
         _number(out, 0xC4, 1, len(value))
         out.extend(value)
     elif isinstance(value, float):
         out.extend(struct.pack(">Bd", 0xCB, value))
-    else:
-        _put_many(out, value, depth - 1)
-
-
-def _put_many(out: bytearray, value: "Any", depth: int) -> None:
-    if depth < 0:
-        raise CodecError("nested too deep")
-    if isinstance(value, (list, tuple)):
+    elif depth <= 0:
+        raise CodecError("too deep")
+    elif isinstance(value, (list, tuple)):
         _length(out, 0x90, 15, 0xDC, 2, len(value))
         for item in value:
-            _put(out, item, depth)
+            _put(out, item, depth - 1)
     elif isinstance(value, dict):
         _length(out, 0x80, 15, 0xDE, 2, len(value))
-        for key in sorted_keys(value):
+        for key in sorted(value):
+            if type(key) not in (str, int):
+                raise TypeError
             _put(out, key, depth)
-            _put(out, value[key], depth)
+            _put(out, value[key], depth - 1)
     else:
-        raise CodecError("cannot carry a " + type(value).__name__)
+        raise TypeError
 
 
-def sorted_keys(value: "dict[Any, Any]") -> "list[Any]":
-    """Return the keys in the order in which they are packed."""
-    kinds = {type(key) for key in value}
-    if kinds and kinds != {str} and kinds != {int}:
-        raise CodecError("the keys of a map must be all text or all integers")
-    return sorted(value)
+# The forms 0xC0 to 0xDF: a kind, and the width of the number that follows.
+_MAP = const(0x10)
+_LIST = const(0x20)
+_TEXT = const(0x30)
+_BYTES = const(0x40)
+_FLOAT = const(0x50)
+_SIGNED = const(0x60)
+_UNSIGNED = const(0x70)
+_CONSTANT = const(0x80)
+_FORMS = (
+    b"\x80\0\x80\x80\x41\x42\x44\0\0\0\x54\x58\x71\x72\x74\x78"
+    b"\x61\x62\x64\x68\0\0\0\0\0\x31\x32\x34\x22\x24\x12\x14"
+)
 
 
 class _Reader:
@@ -148,64 +157,59 @@ class _Reader:
         return int.from_bytes(self.take(width), "big")
 
     def value(self, depth: int) -> "Any":
-        code = self.take(1)[0]
+        code = self.number(1)
         if code < 0x80:
             return code
         if code >= 0xE0:
             return code - 256
-        if code < 0xA0:
-            return self.many(code & 15, code < 0x90, depth)
-        if code < 0xC0:
-            return self.text(code & 31)
-        if code >= 0xDC:
-            return self.many(self.number(2 << (code & 1)), code >= 0xDE, depth)
-        if code >= 0xD9:
-            return self.text(self.number(1 << (code - 0xD9)))
-        if 0xCC <= code < 0xD4:
-            return self.integer(1 << (code & 3), code >= 0xD0)
-        if 0xC4 <= code < 0xC7:
-            return bytes(self.take(self.number(1 << (code & 3))))
-        if code == 0xCA:
-            return struct.unpack(">f", self.take(4))[0]
-        if code == 0xCB:
-            return struct.unpack(">d", self.take(8))[0]
-        if code in _CONSTANTS:
-            return _CONSTANTS[code]
-        raise CodecError("code 0x%x" % code)
-
-    def integer(self, width: int, signed: bool) -> int:
-        number = self.number(width)
-        if signed and number >> (8 * width - 1):
-            number -= 1 << 8 * width
-        return number
-
-    def text(self, length: int) -> str:
-        try:
-            return str(self.take(length), "utf-8")
-        except UnicodeError:
-            raise CodecError("a text that is not UTF-8")
+        width = 0
+        if code >= 0xC0:
+            kind = _FORMS[code & 31]
+            width = kind & 15
+            kind &= 0xF0
+            number = self.number(width)
+        elif code >= 0xA0:
+            kind = _TEXT
+            number = code & 31
+        else:
+            kind = _MAP if code < 0x90 else _LIST
+            number = code & 15
+        if kind == _SIGNED and number >> (8 * width - 1):
+            return number - (1 << 8 * width)
+        if kind == _UNSIGNED or kind == _SIGNED:
+            return number
+        if kind == _TEXT:
+            return str(self.take(number), "utf-8")
+        if kind == _BYTES:
+            return bytes(self.take(number))
+        if kind == _FLOAT:
+            return struct.unpack(">f" if width == 4 else ">d", number.to_bytes(width, "big"))[0]
+        if kind == _CONSTANT:
+            return (None, None, False, True)[code & 3]
+        if not kind:
+            raise CodecError("malformed")
+        return self.many(number, kind == _MAP, depth - 1)
 
     def many(self, count: int, is_map: bool, depth: int) -> "Any":
         self.items -= count
         # Every item takes at least a byte: a huge count is refused before anything is allocated.
-        if depth <= 0 or self.items < 0 or count > len(self.data) - self.at:
-            raise CodecError("too many items, or nested too deep")
-        if not is_map:
-            return [self.value(depth - 1) for _ in range(count)]
-        result = {}
+        if depth < 0 or self.items < 0 or count > len(self.data) - self.at:
+            raise CodecError("too deep")
+        result: "Any" = {} if is_map else []
         for _ in range(count):
-            key = self.value(depth - 1)
-            if type(key) not in (str, int) or key in result:
-                raise CodecError("a key that is doubled, or neither text nor integer")
-            result[key] = self.value(depth - 1)
+            value = self.value(depth)
+            if not is_map:
+                result.append(value)
+            elif type(value) not in (str, int) or value in result:
+                raise CodecError("malformed")
+            else:
+                result[value] = self.value(depth)
         return result
 
 
-_CONSTANTS: "dict[int, Any]" = {0xC0: None, 0xC2: False, 0xC3: True}
-
 try:
-    from .codec_fast import pack as pack
-    from .codec_fast import unpack as unpack
+    from . import codec_fast
+
+    pack, unpack = codec_fast.pack, codec_fast.unpack
 except ImportError:
-    pack = pack_plain
-    unpack = unpack_plain
+    pack, unpack = pack_plain, unpack_plain

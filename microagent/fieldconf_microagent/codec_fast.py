@@ -15,7 +15,7 @@ def pack(value: Any) -> bytes:
         packed: bytes = msgpack.packb(_canonical(value, codec.MAX_DEPTH))
     except codec.CodecError:
         raise
-    except (ValueError, OverflowError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise codec.CodecError(f"cannot carry this: {error}")
     return packed
 
@@ -60,17 +60,22 @@ def _canonical(value: Any, depth: int) -> Any:
     if not depth:
         raise codec.CodecError("nested too deep")
     if isinstance(value, dict):
-        keys = codec.sorted_keys(value)
-        return {key: _canonical(value[key], depth - 1) for key in keys}
+        for key in value:
+            _check_key(key)
+        return {key: _canonical(value[key], depth - 1) for key in sorted(value)}
     if isinstance(value, (list, tuple)):
         return [_canonical(item, depth - 1) for item in value]
     raise codec.CodecError(f"cannot carry a {kind.__name__}")
 
 
+def _check_key(key: Any) -> None:
+    if type(key) is not str and type(key) is not int:
+        raise codec.CodecError("a key that is neither text nor integer")
+
+
 def _map(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
     for key, _ in pairs:
-        if type(key) is not str and type(key) is not int:
-            raise codec.CodecError("a key that is neither text nor integer")
+        _check_key(key)
     result = dict(pairs)
     if len(result) != len(pairs):
         raise codec.CodecError("a key that is doubled")
