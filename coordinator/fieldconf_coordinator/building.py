@@ -76,7 +76,10 @@ class Builder:
         return instance
 
     def _share(self, value: Mapping[str, Any]) -> Mapping[str, Any]:
-        found: Mapping[str, Any] = self._maps.setdefault(tuple(sorted(value.items())), value)
+        key = tuple(sorted(value.items()))
+        if key not in self._maps:
+            self._maps[key] = dict(value)
+        found: Mapping[str, Any] = self._maps[key]
         return found
 
     def _give_ports(self, made: Iterable[Instance]) -> None:

@@ -85,7 +85,7 @@ class Fleet:
         identity = Identity(domain, fleet_id, chosen, default_target, wall)
         self._wall = wall
         self.world = world = World()
-        self._outbox = outbox = Outbox(world)
+        self._outbox = outbox = Outbox(world, identity.settings)
         self._timers = timers = Timers()
         self._wants = wants = Wants(world, outbox, domain)
         self._orders = orders = Orders(world, outbox, domain, chosen)

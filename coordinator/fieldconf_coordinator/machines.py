@@ -43,7 +43,8 @@ TOMBSTONE_MS = 30 * 86_400_000
 _FIRST_PAUSE_MS = 1_000
 _DOUBLED = 6
 _LONGEST_PAUSE_MS = 300_000
-_ALPHABET = "0123456789abcdefghijkmnpqrstuvwxyz"
+# 32 letters and digits, none of which looks like another.
+_ALPHABET = "023456789abcdefghijkmnpqrstuvwxy"
 
 
 class Machines:
@@ -106,11 +107,7 @@ class Machines:
         node.phase = CREATING
         node.root.state = states.DEPLOYING
         self._outbox.store_node(node)
-        self._outbox.put("create", node.id, self.settings(node))
-
-    def settings(self, node: Node) -> dict[str, Any]:
-        """Return what the target has to know of a node."""
-        return self._identity.settings(node)
+        self._outbox.call("create", node)
 
     def resume(self, node: Node) -> None:
         """Go on with a node after a restart of the coordinator."""
@@ -123,18 +120,18 @@ class Machines:
             if node.doomed:
                 self.advance(node)
             else:
-                self._outbox.put("create", node.id, self.settings(node))
+                self._outbox.call("create", node)
         elif node.phase == UP:
             if node.doomed:
                 self.advance(node)
             else:
-                self._outbox.put("probe", node.id, self.settings(node))
+                self._outbox.call("probe", node)
         elif node.phase == EMPTYING:
             self._timers.set(("phase", node.id), self._world.now + EMPTYING_MS)
         elif node.phase == FORGETTING:
             self._timers.set(("phase", node.id), self._world.now + FORGETTING_MS)
         elif node.phase == DESTROYING:
-            self._outbox.put("destroy", node.id, self.settings(node))
+            self._outbox.call("destroy", node)
         else:
             self.advance(node)
 
@@ -192,7 +189,7 @@ class Machines:
         elif node.phase == UP and not node.doomed:
             self._event("node", f"the machine of {node.id} is gone; it is made again", node)
             self._set_phase(node, CREATING)
-            self._outbox.put("create", node.id, self.settings(node))
+            self._outbox.call("create", node)
 
     def on_offline(self, node: Node) -> None:
         """It said goodbye: having been asked to forget, it has."""
@@ -212,9 +209,9 @@ class Machines:
         elif node.phase == FORGETTING:
             self._destroy(node)
         elif node.phase == CREATING:
-            self._outbox.put("create", node.id, self.settings(node))
+            self._outbox.call("create", node)
         elif node.phase == DESTROYING:
-            self._outbox.put("destroy", node.id, self.settings(node))
+            self._outbox.call("destroy", node)
 
     def retry(self, node: Node) -> None:
         """Make the next attempt of a failed target call now."""
@@ -274,7 +271,7 @@ class Machines:
         node.tries = 0
         node.root.state = states.UNDEPLOYING
         self._timers.clear(("phase", node.id))
-        self._outbox.put("destroy", node.id, self.settings(node))
+        self._outbox.call("destroy", node)
 
     def _gone(self, node: Node) -> None:
         """The machine is gone: clear its topics, and remember its id so that it stays gone."""
@@ -364,7 +361,8 @@ class Identity:
 
     def text(self, length: int) -> str:
         """Return random letters and digits."""
-        return "".join(self.random.choice(_ALPHABET) for _ in range(length))
+        bits = self.random.getrandbits(5 * length)
+        return "".join(_ALPHABET[bits >> 5 * place & 31] for place in range(length))
 
     def target_of(self, app: Application, root: Instance) -> str:
         """Return where the node of a scoped instance comes from."""

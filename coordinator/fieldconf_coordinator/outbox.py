@@ -4,7 +4,7 @@ Store effects of one object are coalesced: whatever happened to it since the las
 row, written from what it is *then*. They come first, since they are committed first.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from . import rows
@@ -12,30 +12,51 @@ from .model import Application, Instance, Node, World
 
 Effect = tuple[Any, ...]
 
+_CALLS = frozenset(("create", "destroy", "probe"))
+
 
 class Outbox:
-    """Collects effects."""
+    """Collects effects.
 
-    def __init__(self, world: World) -> None:
+    Rows and settings are made when they are taken and not before: for thousands of nodes at once
+    what is thrown away should not lie among what stays.
+    """
+
+    def __init__(
+        self, world: World, settings_of: Callable[[Node], dict[str, Any]] = lambda node: {}
+    ) -> None:
         self._world = world
-        # (table, key) → the object that the row is made of; None deletes.
-        self._touched: dict[tuple[str, Any], Any] = {}
+        self._settings_of = settings_of
+        self._applications: dict[str, Application] = {}
+        self._instances: dict[Instance, str] = {}  # → id of its application
+        self._nodes: dict[str, Node] = {}
+        # (table, key) → row, or None: delete
+        self._others: dict[tuple[str, Any], dict[str, Any] | None] = {}
         self._effects: list[Effect] = []
 
     def store_application(self, app: Application) -> None:
-        self._touched["applications", app.id] = app
+        """Have the row of an application written."""
+        self._applications[app.id] = app
 
     def store_instance(self, app: Application, instance: Instance) -> None:
-        self._touched["instances", (app.id, instance.path)] = instance
+        """Have the row of an instance written."""
+        self._instances[instance] = app.id
 
     def store_node(self, node: Node) -> None:
-        self._touched["nodes", node.id] = node
+        """Have the row of a node written."""
+        self._nodes[node.id] = node
 
     def store(self, table: str, key: Any, row: dict[str, Any]) -> None:
-        self._touched[table, key] = row
+        """Have a row written as it is."""
+        self._others[table, key] = row
 
     def delete(self, table: str, key: Any) -> None:
-        self._touched[table, key] = None
+        """Have a row deleted, and nothing of it written that was to be."""
+        self._others[table, key] = None
+
+    def call(self, verb: str, node: Node) -> None:
+        """Have the target of `node` called."""
+        self._effects.append((verb, node))
 
     def put(self, *effect: Any) -> None:
         """Add an effect that is not a row."""
@@ -52,23 +73,32 @@ class Outbox:
 
     def take(self) -> list[Effect]:
         """Return all effects, rows first, and forget them."""
-        stores: list[Effect] = [
-            ("store", table, key, None if what is None else _MAKERS[table](key, what))
-            for (table, key), what in self._touched.items()
+        stores = list(self._stores())
+        effects = [
+            (e[0], e[1].id, self._settings_of(e[1])) if e[0] in _CALLS else e for e in self._effects
         ]
-        effects = stores + self._effects
-        self._touched, self._effects = {}, []
-        return effects
+        self._applications, self._instances, self._nodes = {}, {}, {}
+        self._others, self._effects = {}, []
+        return stores + effects
 
+    def _stores(self) -> Iterator[Effect]:
+        deleted = {key for key, row in self._others.items() if row is None}
+        for app_id, app in self._applications.items():
+            if ("applications", app_id) not in deleted:
+                yield "store", "applications", app_id, rows.of_application(app)
+        for instance, app_id in self._instances.items():
+            key = (app_id, instance.path)
+            if ("instances", key) not in deleted or self._is_there(app_id, instance):
+                deleted.discard(("instances", key))
+                yield "store", "instances", key, rows.of_instance(app_id, instance)
+        for node_id, node in self._nodes.items():
+            if ("nodes", node_id) not in deleted:
+                yield "store", "nodes", node_id, rows.of_node(node)
+        for (table, key), row in self._others.items():
+            if row is not None or (table, key) in deleted:
+                yield "store", table, key, row
 
-def _as_it_is(key: Any, row: dict[str, Any]) -> dict[str, Any]:
-    return row
-
-
-_MAKERS: dict[str, Callable[[Any, Any], dict[str, Any]]] = {
-    "applications": lambda key, app: rows.of_application(app),
-    "instances": lambda key, instance: rows.of_instance(key[0], instance),
-    "nodes": lambda key, node: rows.of_node(node),
-    "tombstones": _as_it_is,
-    "changes": _as_it_is,
-}
+    def _is_there(self, app_id: str, instance: Instance) -> bool:
+        """Tell whether the instance is in the model: a path may go and come in one batch."""
+        app = self._world.by_id.get(app_id)
+        return app is not None and app.instances.get(instance.path) is instance

@@ -153,7 +153,7 @@ class Requests:
     def _keep(self, app: Application, instance: Instance, plan: Plan, worked: kinds.Worked) -> None:
         kind, overrides, data = plan.keep[instance.path]
         instance.kind = kind
-        instance.overrides, instance.data = overrides, data
+        instance.overrides, instance.data = dict(overrides), dict(data)
         instance.values, instance.magic = worked
         back = instance.leaving and not any(above.leaving for above in instance.ancestors())
         listed = instance.path in plan.listed

@@ -1,6 +1,7 @@
 """Objects of the core ⇄ rows of the store.
 
-A row is a dictionary of None, bool, int, str, bytes, and lists and dictionaries of them. What is
+A row is a dictionary of None, bool, int, str, bytes, and sequences and dictionaries of them, some
+of which the core goes on using: nobody may change them. What is
 reported by nodes is not in it: haves are asked for again after a start.
 
 The triple of the newest have is written along with other changes of a node and at most every
@@ -51,8 +52,8 @@ def of_instance(app_id: str, instance: Instance) -> dict[str, Any]:
         "wish": instance.wish,
         "added": instance.added,
         "leaving": instance.leaving,
-        "exports": dict(instance.overrides),
-        "data": dict(instance.data),
+        "exports": instance.overrides,
+        "data": instance.data,
     }
 
 
@@ -83,10 +84,10 @@ def of_node(node: Node) -> dict[str, Any]:
         "sum": node.sum,
         "phase": node.phase,
         "doomed": node.doomed,
-        "seen": list(node.seen),
-        "hardware": list(node.hardware),
+        "seen": node.seen,
+        "hardware": node.hardware,
         "duplicate": node.duplicate,
-        "pubs": [list(pub) for pub in node.pubs],
+        "pubs": node.pubs,
     }
 
 

@@ -24,6 +24,12 @@ _AGAIN_MS = 10_000
 _AGAIN_LONGEST_MS = 300_000
 
 
+def with_version(body: bytes, version: int) -> bytes:
+    """Return a packed want: the packed content and the version, whose key is the last in order."""
+    # A map of less than 16 entries begins with 0x80 plus their number.
+    return bytes((body[0] + 1,)) + body[1:] + b"\xa1v" + codec.pack(version)
+
+
 class Wants:
     """Writes and publishes the wants of all nodes."""
 
@@ -32,7 +38,8 @@ class Wants:
         self._outbox = outbox
         self._domain = domain
         self._marked: dict[str, Node] = {}
-        self._due: dict[str, Node] = {}
+        # Id of a node → content of its want, packed, where that is at hand.
+        self._due: dict[str, bytes | None] = {}
         # Nodes that have not confirmed their want → [when to send it again, pause,
         # version].
         self.unheld: dict[str, list[int]] = {}
@@ -44,7 +51,7 @@ class Wants:
 
     def publish(self, node: Node) -> None:
         """Have the want of `node` published with the next `flush`, changed or not."""
-        self._due[node.id] = node
+        self._due.setdefault(node.id, None)
 
     def renew(self, node: Node) -> None:
         """Raise the version of one want now, if its content changed."""
@@ -53,15 +60,16 @@ class Wants:
 
     def flush(self) -> None:
         """Compute the wants of marked nodes, and publish those that changed or are due."""
-        gained: dict[str, Node] = {}
+        gained: dict[str, bytes | None] = {}
         for node in self._marked.values():
             if self._renew(node):
-                gained[node.id] = node
+                gained[node.id] = self._due[node.id]
         self._marked = {}
         due, self._due = {**gained, **self._due}, {}
-        for node in due.values():
-            if node.id in self._world.nodes and node.version and self._world.link:
-                self._publish(node)
+        for node_id, body in due.items():
+            known = self._world.nodes.get(node_id)
+            if known is not None and known.version and self._world.link:
+                self._publish(known, body or codec.pack(self.content(known)))
 
     def _renew(self, node: Node) -> bool:
         """Raise the version if the content changed; tell whether a prefix to publish came in."""
@@ -75,7 +83,7 @@ class Wants:
         node.sum = found
         node.version += 1
         self._outbox.store_node(node)
-        self.publish(node)
+        self._due[node.id] = body
         return self._note_pubs(node)
 
     def _note_pubs(self, node: Node) -> bool:
@@ -88,10 +96,8 @@ class Wants:
             node.pubs = node.app.share(tuple(sorted(known | more)))
         return bool(more)
 
-    def _publish(self, node: Node) -> None:
-        document = self.content(node)
-        document["v"] = node.version
-        sealed = envelope.seal(node.key, node.id, "want", codec.pack(document))
+    def _publish(self, node: Node, body: bytes) -> None:
+        sealed = envelope.seal(node.key, node.id, "want", with_version(body, node.version))
         self._outbox.publish(topics.want(self._domain, node.id), sealed, 1, True)
         if node.held == node.version:
             self.unheld.pop(node.id, None)

@@ -198,9 +198,7 @@ class Desk:
                     self.have(node)
 
     def did(self, node, order, status="ok", result=None, boot=1):
-        sealed = envelope.seal(
-            node.key, node.id, "did", codec.pack([order, boot, status, result])
-        )
+        sealed = envelope.seal(node.key, node.id, "did", codec.pack([order, boot, status, result]))
         self.fleet.on_message(self.now, "did", node.id, sealed)
         return self.take()
 
