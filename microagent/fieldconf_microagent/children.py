@@ -69,10 +69,14 @@ class Output:
 
 
 class Child:
-    """One started process. `status` is set when it has ended, `why` when it was ended."""
+    """One started process. `status` is set when it has ended, `why` when it was ended.
 
-    def __init__(self, process: "subprocess.Popen[bytes]", limit_s: float) -> None:
+    It owns `pipe`, the reading end of its output.
+    """
+
+    def __init__(self, process: "subprocess.Popen[bytes]", pipe: int, limit_s: float) -> None:
         self.process = process
+        self.pipe = pipe
         self.output = Output()
         self.status: int | None = None
         self.why: str | None = None
@@ -143,7 +147,6 @@ class Watcher:
                 self._inbox.popleft()()
             self._look(time.monotonic())
         for key in list(self._selector.get_map().values()):
-            self._selector.unregister(key.fileobj)
             os.close(key.fd)
         self._selector.close()
 
@@ -161,10 +164,8 @@ class Watcher:
 
     def _add(self, child: Child) -> None:
         self._children.append(child)
-        assert child.process.stdout is not None
-        fd = child.process.stdout.fileno()
-        os.set_blocking(fd, False)
-        self._selector.register(fd, selectors.EVENT_READ, lambda: self._read(child))
+        os.set_blocking(child.pipe, False)
+        self._selector.register(child.pipe, selectors.EVENT_READ, lambda: self._read(child))
         if child.pidfd is not None:
             self._selector.register(
                 child.pidfd, selectors.EVENT_READ, lambda: self._look_at(child, time.monotonic())
@@ -227,18 +228,17 @@ class Watcher:
 
     def _read(self, child: Child) -> int:
         """Read what is there; return how much that was."""
-        pipe = child.process.stdout
-        if pipe is None or pipe.closed:
+        if not child.reading:
             return 0
         try:
-            data = os.read(pipe.fileno(), _READ)
+            data = os.read(child.pipe, _READ)
         except BlockingIOError:
             return 0
         if data:
             child.output.add(data)
         else:
-            self._selector.unregister(pipe)
-            pipe.close()
+            self._selector.unregister(child.pipe)
+            os.close(child.pipe)
             child.reading = False
         return len(data)
 

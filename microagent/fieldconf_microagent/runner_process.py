@@ -155,11 +155,11 @@ class ProcessRunner:
                 self._end(step, "done", "")
                 return
             step.temporary = todo.temporary
-            process = _spawn(todo)
+            process, pipe = _spawn(todo)
         except (OSError, ValueError, ScriptError) as error:
             self._end(step, "failed", str(error))
             return
-        child = step.child = Child(process, step.request["timeout_ms"] / 1000)
+        child = step.child = Child(process, pipe, step.request["timeout_ms"] / 1000)
         self._running[child] = step
         if len(self._printing) >= _MOST_PRINTING:
             self._printing = [p for p in self._printing if self._may_print(p[2])]
@@ -262,26 +262,32 @@ def _move_to_file(env: dict[str, str], data_dir: str) -> None:
         env["FIELDCONF_CHANGED"] = env["ROBOCONF_CHANGED"] = "@" + file
 
 
-def _spawn(todo: Command) -> "subprocess.Popen[bytes]":
+def _spawn(todo: Command) -> "tuple[subprocess.Popen[bytes], int]":
+    """Start the process; return it, and the end of a pipe that its output comes from."""
+    pipe, end = os.pipe()
     try:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             todo.argv,
             cwd=todo.cwd,
             env=todo.env,
             stdin=todo.stdin,
-            stdout=subprocess.PIPE,
+            stdout=end,
             stderr=subprocess.STDOUT,
-            bufsize=0,
             start_new_session=True,
         )
-    except OSError as error:
+        return process, pipe
+    except (OSError, ValueError) as error:
+        os.close(pipe)
         raise ScriptError(_why_not(error, todo)) from error
     finally:
+        os.close(end)
         if not isinstance(todo.stdin, int):
             todo.stdin.close()
 
 
-def _why_not(error: OSError, todo: Command) -> str:
+def _why_not(error: "OSError | ValueError", todo: Command) -> str:
+    if not isinstance(error, OSError):
+        return f"cannot run {todo.argv[-1]}: {error}"
     if error.errno == errno.E2BIG:
         name, value = max(todo.env.items(), key=lambda item: len(item[1]))
         total = sum(len(name) + len(value) for name, value in todo.env.items())

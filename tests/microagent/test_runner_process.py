@@ -1,5 +1,6 @@
 """Steps as processes: every way they can end, and what they are told."""
 
+import gc
 import json
 import os
 import signal
@@ -573,3 +574,26 @@ def test_a_full_disk_or_a_file_in_the_way_is_a_failure(world):
 
     assert outcome == "failed"
     assert "data" in detail
+
+
+def test_no_file_stays_open_and_none_is_closed_twice(tmp_path):
+    world = World(tmp_path)
+    world.write("scripts/start.sh", 'sleep 600 &\necho $! > "$FIELDCONF_DATA_DIR/pid"\n')
+    world.write("scripts/check.sh", "true\n")
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        assert world.run("check") == ("done", "")
+    assert len(os.listdir("/proc/self/fd")) == before
+
+    assert world.run("start") == ("done", "")
+    world.runner.close()
+    # Whoever opens a file now gets a number that was ours.
+    files = [open(os.devnull, "rb") for _ in range(20)]
+    del world.runner
+    gc.collect()
+    try:
+        assert [file.read() for file in files] == [b""] * 20
+    finally:
+        os.kill(pid_in(world.data_root / "vm1+web" / "pid"), signal.SIGKILL)
+        for file in files:
+            file.close()
