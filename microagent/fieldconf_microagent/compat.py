@@ -14,8 +14,7 @@ MICROPYTHON: bool = sys.implementation.name == "micropython"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any, BinaryIO
+    from typing import Any, BinaryIO, Callable
 
 if MICROPYTHON:
     import gc
@@ -106,7 +105,8 @@ if MICROPYTHON:
         machine = getattr(sys.implementation, "_machine", "")
         return "%s %s, MicroPython %s" % (sys.platform, machine, version)
 
-    def _hardware_id() -> bytes:
+    def hardware_id() -> bytes:
+        """Return what the chip itself is called; nothing if it does not say."""
         try:
             import machine  # type: ignore
 
@@ -114,7 +114,8 @@ if MICROPYTHON:
         except (ImportError, AttributeError):
             return b""
 
-    def _inflated(source: "BinaryIO") -> "Callable[[], bytes]":
+    def inflated(source: "BinaryIO") -> "Callable[[], bytes]":
+        """Return a function that gives the next inflated bytes, none at the end."""
         import deflate  # type: ignore
 
         stream = deflate.DeflateIO(source, deflate.RAW, 10)
@@ -128,23 +129,8 @@ if MICROPYTHON:
         return read
 
 else:
-    from .compat_cpython import _hardware_id as _hardware_id
-    from .compat_cpython import _inflated as _inflated
-    from .compat_cpython import const as const
-    from .compat_cpython import error_text as error_text
-    from .compat_cpython import exists as exists
-    from .compat_cpython import hmac_sha256 as hmac_sha256
-    from .compat_cpython import makedirs as makedirs
-    from .compat_cpython import mem_free as mem_free
-    from .compat_cpython import platform_info as platform_info
-    from .compat_cpython import receive as receive
-    from .compat_cpython import remove_tree as remove_tree
-    from .compat_cpython import replace as replace
-    from .compat_cpython import same_bytes as same_bytes
-    from .compat_cpython import sync_file as sync_file
-    from .compat_cpython import ticks_diff as ticks_diff
-    from .compat_cpython import ticks_ms as ticks_ms
-    from .compat_cpython import transmit as transmit
+    # A star, since a board carries the name of every single import in its flash.
+    from .compat_cpython import *  # noqa: F403
 
 
 class Clock:
@@ -203,7 +189,7 @@ def inflate(source: "BinaryIO", write: "Callable[[bytes], object]", most: int) -
     Raises:
         ValueError: the source is broken, ends early, or holds more than `most` bytes.
     """
-    read = _inflated(source)
+    read = inflated(source)
     count = 0
     while True:
         piece = read()
@@ -231,7 +217,7 @@ def hardware_mark() -> str:
 
     It is a digest: the machine id of a Linux system is not meant to be shown around.
     """
-    mark = _hardware_id() or _first_of(("/etc/machine-id", "/var/lib/dbus/machine-id"))
+    mark = hardware_id() or _first_of(("/etc/machine-id", "/var/lib/dbus/machine-id"))
     return hex(hashlib.sha256(b"fieldconf" + mark).digest()[:8])
 
 

@@ -13,6 +13,27 @@ from collections.abc import Callable
 from typing import BinaryIO
 
 
+__all__ = [
+    "const",
+    "error_text",
+    "exists",
+    "hardware_id",
+    "hmac_sha256",
+    "inflated",
+    "makedirs",
+    "mem_free",
+    "platform_info",
+    "receive",
+    "remove_tree",
+    "replace",
+    "same_bytes",
+    "sync_file",
+    "ticks_diff",
+    "ticks_ms",
+    "transmit",
+]
+
+
 def const(value: int) -> int:
     """Return `value`; MicroPython's compiler folds it into the code instead."""
     return value
@@ -115,13 +136,15 @@ def platform_info() -> str:
     )
 
 
-def _hardware_id() -> bytes:
+def hardware_id() -> bytes:
+    """Return what the network card is called, where the system has no name of its own."""
     if os.path.exists("/etc/machine-id"):
         return b""
     return uuid.getnode().to_bytes(6, "big")
 
 
-def _inflated(source: BinaryIO) -> Callable[[], bytes]:
+def inflated(source: BinaryIO) -> Callable[[], bytes]:
+    """Return a function that gives the next inflated bytes, none at the end."""
     stream = zlib.decompressobj(-10)
 
     def read() -> bytes:
