@@ -55,10 +55,11 @@ class Source:
     def place(self) -> Place:
         return self.file.place(self.block.line, self.block.column, len(self.block.name))
 
-    def place_of(self, prop: str) -> Place:
-        """Return where the property `prop` stands, else the block."""
-        for found in self.block.properties(prop):
-            return self.file.place(found.line, found.column, len(found.name))
+    def place_of(self, variable: str) -> Place:
+        """Return where `variable` is set, by its full or its local name; else the block."""
+        for name in (variable, local_of(variable)):
+            for found in self.block.properties(name):
+                return self.file.place(found.line, found.column, len(found.name))
         return self.place
 
 

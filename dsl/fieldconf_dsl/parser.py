@@ -66,6 +66,8 @@ def split_comment(line: str) -> tuple[str, str]:
 
     A `#` between two quotes begins no comment; one behind a quote that is never closed does.
     """
+    if "#" not in line:
+        return line, ""
     at = 0
     while at < len(line):
         if line[at] == "#":
@@ -261,14 +263,15 @@ class _Parser:
             column = header.bracket + 2
             self._cancel("P_O_C_BRACKET_EXTRA_CHARACTERS", number, column, len(header.rest))
             return True
+        if len(self.open) == MAX_DEPTH:
+            what = f"instances are nested more than {MAX_DEPTH} deep"
+            self._cancel("FC_LIMIT_EXCEEDED", number, *_span(line), what)
+            return True
         holder = Holder(
             header.kind, number, header.column, header.name, header.comment, old=header.old
         )
         (self.open[-1].blocks if self.open else self.file.blocks).append(holder)
         self.open.append(holder)
-        if len(self.open) > MAX_DEPTH:
-            what = f"instances are nested more than {MAX_DEPTH} deep"
-            self._cancel("FC_LIMIT_EXCEEDED", number, *_span(line), what)
         return True
 
     def _close(self, line: str, number: int) -> None:

@@ -105,9 +105,12 @@ def _read_quoted(value: str, name: str, offset: int, opening: int, exports: Expo
     after = closing + 1
     while after < len(value) and value[after] in BLANKS:
         after += 1
-    if closing == len(value) or (after < len(value) and value[after] != ","):
-        exports.errors.append(("PM_INVALID_EXPORT_COMPLEX_VALUE", min(after, opening), name))
-        return min(after, len(value))
+    if closing == len(value):
+        exports.errors.append(("PM_INVALID_EXPORT_COMPLEX_VALUE", opening, name))
+        return closing
+    if after < len(value) and value[after] != ",":
+        exports.errors.append(("PM_INVALID_EXPORT_COMPLEX_VALUE", after, name))
+        return after
     exports.items.append(_export(name, value[opening + 1 : closing], offset, True))
     return after + 1
 

@@ -23,6 +23,7 @@ from .syntax import (
     Holder,
     ImportFile,
     Property,
+    SourceFile,
 )
 from .values import read_exports, split_names
 
@@ -59,8 +60,12 @@ def format_text(text: str, name: str = "") -> str:
     file = parse(text, name)
     if has_severe(file.problems):
         raise CannotFormat([found for found in file.problems if found.is_severe])
-    lines = list(_blocks(file.blocks, ""))
-    return "".join(f"{line}\n" for line in lines)
+    return format_file(file)
+
+
+def format_file(file: SourceFile) -> str:
+    """Return the canonical form of a file whose grammar is right."""
+    return "".join(f"{line}\n" for line in _blocks(file.blocks, ""))
 
 
 def _blocks(blocks: Sequence[Block], indent: str, kind: str = "") -> Iterator[str]:
