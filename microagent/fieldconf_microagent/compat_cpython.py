@@ -12,7 +12,6 @@ import zlib
 from collections.abc import Callable
 from typing import BinaryIO
 
-
 __all__ = [
     "const",
     "error_text",
