@@ -7,11 +7,13 @@ A recipe is a file ``recipe.py`` with a function for each step that it wants to 
 
 The names of the functions are `STEPS`; each may be an ``async def``. A step without a function is
 *absent*, which counts as success; an exception fails the step.
+
+A process per step loads this module, so it imports next to nothing.
 """
 
+import errno
 import sys
 
-from . import compat
 from .variables import RENDERED
 
 TYPE_CHECKING = False
@@ -76,13 +78,18 @@ def load(recipe_dir: str) -> "dict[str, Any] | None":
     version of the recipe may bring another module of that name.
     """
     file = recipe_dir + "/" + RECIPE
-    if not compat.exists(file):
-        return None
+    try:
+        with open(file, "rb") as source:
+            text = source.read().decode()
+    except OSError as error:
+        if error.errno == errno.ENOENT:
+            return None
+        raise
     space: dict[str, Any] = {"__name__": "recipe", "__file__": file}
     before = set(sys.modules)
     sys.path.insert(0, recipe_dir)
     try:
-        exec(compile(compat.read_file(file).decode(), file, "exec"), space)
+        exec(compile(text, file, "exec"), space)
     finally:
         sys.path.remove(recipe_dir)
         _forget_modules(recipe_dir, before)
@@ -109,6 +116,8 @@ def folder_name(path: str) -> str:
     """
     name = "+".join(_escaped(part) for part in path.strip("/").split("/"))
     if len(name) > _LONGEST_NAME:
+        from . import compat
+
         digest = compat.hex(compat.sha256(path.encode()).digest())
         name = name[: _LONGEST_NAME - 66] + "=." + digest
     return name

@@ -16,7 +16,7 @@ The contract of a runner, which `runner_inline` fulfils on boards:
 
 import contextlib
 import errno
-import json
+import marshal
 import os
 import signal
 import subprocess
@@ -232,7 +232,7 @@ def _python_command(request: Request, data_dir: str) -> "Command | None":
     told = {key: value for key, value in request.items() if key != "digest"}
     # A file, since a pipe would have to be written while the process reads.
     stdin = tempfile.TemporaryFile()
-    stdin.write(json.dumps([told, data_dir]).encode())
+    stdin.write(marshal.dumps([told, data_dir]))
     stdin.seek(0)
     argv = [sys.executable, "-B", "-m", "fieldconf_microagent.python_step"]
     # Python finds the package in the working directory; the step itself moves to the recipe.
