@@ -100,7 +100,7 @@ class ControlServer:
             return {"error": _told(error)}
 
 
-def ask(folder: Path, name: str, **arguments: Any) -> Any:
+def ask(folder: Path, request: str, /, **arguments: Any) -> Any:
     """Ask the coordinator of this data folder, and return its answer.
 
     Raises:
@@ -111,7 +111,7 @@ def ask(folder: Path, name: str, **arguments: Any) -> Any:
             with _short(folder / SOCKET) as address:
                 connection.connect(address)
             with connection.makefile("rwb") as lines:
-                lines.write(json.dumps({"do": name, **arguments}).encode() + b"\n")
+                lines.write(json.dumps({"do": request, **arguments}).encode() + b"\n")
                 lines.flush()
                 answer = lines.readline()
         except OSError:

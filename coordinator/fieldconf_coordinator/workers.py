@@ -13,7 +13,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from fieldconf_targets import registry
-from fieldconf_targets.api import RUNNING, Order, Target, TargetError
+from fieldconf_targets.api import DEAD, RUNNING, Order, Target, TargetError
 
 _THREADS = 8
 
@@ -47,6 +47,9 @@ class Workers:
         self._targets: dict[str, Target] = {}
         self._queues: dict[str, deque[Callable[[], Result | None]]] = {}
         self._ended: SimpleQueue[tuple[str, Result | None]] = SimpleQueue()
+        self._found: SimpleQueue[Result] = SimpleQueue()
+        self._looking: set[str] = set()
+        self._dead: dict[str, set[str]] = {}
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="target")
 
     def target(self, handler: str) -> Target:
@@ -67,9 +70,22 @@ class Workers:
         if len(queue) == 1:
             self._threads.submit(self._run, node, queue[0])
 
+    def look(self) -> None:
+        """Have every target in use say which of its machines have died; they are reported once.
+
+        A machine counts as dead when it was so twice in a row: one that is just being made again,
+        or has ended for good reasons a moment ago, is none.
+        """
+        for handler, target in self._targets.items():
+            if handler not in self._looking:
+                self._looking.add(handler)
+                self._threads.submit(self._look, handler, target)
+
     def results(self) -> list[Result]:
         """Return what ended since the last call."""
         found: list[Result] = []
+        while not self._found.empty():
+            found.append(self._found.get())
         while True:
             try:
                 node, result = self._ended.get_nowait()
@@ -89,6 +105,19 @@ class Workers:
         self._threads.shutdown(cancel_futures=True)
         for target in self._targets.values():
             target.close()
+
+    def _look(self, handler: str, target: Target) -> None:
+        try:
+            dead = {machine.node for machine in target.list() if machine.state == DEAD}
+        except Exception:  # a target is a plug-in: it must not take a thread with it
+            _log.exception("cannot list the machines of target %s", handler)
+            dead = set()
+        for node in sorted(dead & self._dead.get(handler, set())):
+            self._found.put((node, "missing", "its machine has died"))
+        self._dead[handler] = dead
+        self._looking.discard(handler)
+        if dead:
+            self._wake()
 
     def _run(self, node: str, call: Callable[[], Result | None]) -> None:
         try:

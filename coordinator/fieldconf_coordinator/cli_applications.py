@@ -1,0 +1,283 @@
+"""The commands about applications: they ask the coordinator that runs on the data folder."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fieldconf_microagent import states
+
+from .cli_common import (
+    app_option,
+    data_option,
+    examples,
+    finish,
+    instance_rows,
+    is_terminal,
+    json_option,
+    print_json,
+    table,
+    the_app,
+    wait_option,
+)
+from .control import ask
+
+_WATCH_S = 0.5
+_CLEAR = "\033[H\033[2J"
+
+
+@click.command(
+    epilog=examples(
+        "fieldconf deploy examples/web-cluster",
+        "fieldconf deploy shop.zip --name shop-test --no-wait",
+    )
+)
+@click.argument("template", type=click.Path(path_type=Path))
+@click.option("--name", help="Name of the application. [default: the template's]")
+@click.option("--target", help="Where its nodes come from, such as local or memory.")
+@wait_option
+@json_option
+@data_option
+def deploy(
+    template: Path,
+    name: str | None,
+    target: str | None,
+    wait: bool,
+    timeout: float | None,
+    as_json: bool,
+    data: Path,
+) -> int:
+    """Deploy the TEMPLATE (a folder or ZIP), or change the application of that name to it."""
+    answer = ask(data, "deploy", path=str(template.absolute()), name=name, target=target)
+    if as_json:
+        print_json(answer)
+        return 0
+    for warning in answer["warnings"]:
+        click.echo(warning["text"], err=True)
+    return finish(data, answer, wait, timeout)
+
+
+@click.command(
+    epilog=examples("fieldconf status", "fieldconf status shop --json", "fieldconf status --watch")
+)
+@click.argument("app", required=False)
+@click.option("--watch", is_flag=True, help="Show it again whenever something changes.")
+@json_option
+@data_option
+def status(app: str | None, watch: bool, as_json: bool, data: Path) -> None:
+    """Show applications, their instances, and what is wrong."""
+    shown = None
+    while True:
+        told = ask(data, "status", app=app)
+        if told != shown:
+            if shown is not None and is_terminal():
+                click.echo(_CLEAR, nl=False)
+            shown = told
+            if as_json:
+                print_json(told)
+            else:
+                click.echo(_status_text(told))
+        if not watch:
+            return
+        time.sleep(_WATCH_S)
+
+
+def _status_text(told: dict[str, Any]) -> str:
+    parts = []
+    for app in told["applications"]:
+        head = f"{app['name']} ({app['template']} {app['version']})"
+        rows = instance_rows(app)
+        parts.append(head + "\n" + table(("instance", "state", "address", ""), [*rows]))
+    nodes = [node for node in told["nodes"] if node.get("duplicate") or node.get("refused")]
+    for node in nodes:
+        what = "duplicate identity" if node.get("duplicate") else f"refused: {node['refused']}"
+        parts.append(f"node {node['id']}: {what}")
+    if not told["broker"]["connected"]:
+        parts.append(f"no connection to the broker {told['broker']['url']}")
+    return "\n\n".join(parts) or "no applications; deploy one with 'fieldconf deploy DIR'"
+
+
+def _wish_command(name: str, wish: str, text: str, *lines: str) -> click.Command:
+    @click.command(name, help=text, epilog=examples(*lines))
+    @click.argument("path", required=False)
+    @app_option
+    @wait_option
+    @json_option
+    @data_option
+    def command(
+        path: str | None,
+        app: str | None,
+        wait: bool,
+        timeout: float | None,
+        as_json: bool,
+        data: Path,
+    ) -> int:
+        answer = ask(data, "wish", app=the_app(data, app), path=path, wish=wish)
+        if as_json:
+            print_json(answer)
+            return 0
+        return finish(data, answer, wait, timeout)
+
+    return command
+
+
+start = _wish_command(
+    "start",
+    states.STARTED,
+    "Start the instance at PATH, or all.",
+    "fieldconf start /data-vm/data",
+)
+stop = _wish_command(
+    "stop",
+    states.STOPPED,
+    "Stop the instance at PATH, or all; what lies below stops and returns with it.",
+    "fieldconf stop /data-vm/data",
+)
+undeploy = _wish_command(
+    "undeploy",
+    states.NOT_DEPLOYED,
+    "Undeploy the instance at PATH, or all; its nodes are given back.",
+    "fieldconf undeploy",
+    "fieldconf undeploy /web-vm2",
+)
+
+
+@click.command(epilog=examples("fieldconf scale /web-vm 5"))
+@click.argument("root")
+@click.argument("count", type=click.IntRange(0))
+@app_option
+@wait_option
+@json_option
+@data_option
+def scale(
+    root: str,
+    count: int,
+    app: str | None,
+    wait: bool,
+    timeout: float | None,
+    as_json: bool,
+    data: Path,
+) -> int:
+    """Have COUNT copies of the root instance ROOT, with all that lies in it."""
+    answer = ask(data, "scale", app=the_app(data, app), path=root, count=count)
+    if as_json:
+        print_json(answer)
+        return 0
+    return finish(data, answer, wait, timeout)
+
+
+@click.command(epilog=examples("fieldconf remove /web-vm3"))
+@click.argument("path")
+@app_option
+@wait_option
+@json_option
+@data_option
+def remove(
+    path: str, app: str | None, wait: bool, timeout: float | None, as_json: bool, data: Path
+) -> int:
+    """Undeploy the instance at PATH and take it out of the application."""
+    answer = ask(data, "remove", app=the_app(data, app), path=path)
+    if as_json:
+        print_json(answer)
+        return 0
+    return finish(data, answer, wait, timeout)
+
+
+@click.command(epilog=examples("fieldconf undeploy --app shop && fieldconf delete shop"))
+@click.argument("app")
+@json_option
+@data_option
+def delete(app: str, as_json: bool, data: Path) -> None:
+    """Forget an application of which nothing is deployed."""
+    answer = ask(data, "delete", app=app)
+    if as_json:
+        print_json(answer)
+    else:
+        click.echo(f"{app} is forgotten")
+
+
+@click.command(epilog=examples("fieldconf why /balancer-vm/balancer"))
+@click.argument("path")
+@app_option
+@json_option
+@data_option
+def why(path: str, app: str | None, as_json: bool, data: Path) -> None:
+    """Tell why the instance at PATH is not where it is wanted."""
+    reasons = ask(data, "why", app=the_app(data, app), path=path)
+    if as_json:
+        print_json(reasons)
+    elif not reasons:
+        click.echo(f"{path} is where it is wanted")
+    for depth, reason in enumerate(() if as_json else reasons):
+        click.echo(f"{'  ' * depth}{reason['path']} {reason['text']}")
+
+
+@click.command(epilog=examples("fieldconf logs /web-vm1/web"))
+@click.argument("path", required=False)
+@app_option
+@json_option
+@data_option
+def logs(path: str | None, app: str | None, as_json: bool, data: Path) -> None:
+    """Print what the scripts of the instance at PATH printed lately; without PATH, of all."""
+    lines = ask(data, "logs", app=the_app(data, app), path=path)
+    if as_json:
+        print_json(lines)
+        return
+    for line in lines:
+        head = f"{line['path']} {line['step']}: " if path is None else f"{line['step']}: "
+        click.echo(head + line["text"].rstrip("\n").replace("\n", "\n" + head))
+
+
+@click.command(epilog=examples("fieldconf events --app shop"))
+@app_option
+@json_option
+@data_option
+def events(app: str | None, as_json: bool, data: Path) -> None:
+    """Print what happened lately."""
+    found = ask(data, "events", app=app)
+    if as_json:
+        print_json(found)
+        return
+    for event in found:
+        stamp = time.strftime("%H:%M:%S", time.localtime(event["at"] / 1000))
+        where = " ".join(word for word in (event["application"], event["path"]) if word)
+        click.echo(f"{stamp} {where}: {event['text']}" if where else f"{stamp} {event['text']}")
+
+
+def _path_command(name: str, text: str, line: str) -> click.Command:
+    @click.command(name, help=text, epilog=examples(line))
+    @click.argument("path")
+    @app_option
+    @json_option
+    @data_option
+    def command(path: str, app: str | None, as_json: bool, data: Path) -> None:
+        answer = ask(data, name, app=the_app(data, app), path=path)
+        if as_json:
+            print_json(answer)
+        else:
+            click.echo("done")
+
+    return command
+
+
+retry = _path_command(
+    "retry", "Try again at once what failed at PATH.", "fieldconf retry /web-vm1/web"
+)
+cancel = _path_command("cancel", "End the step that runs at PATH.", "fieldconf cancel /web-vm1/web")
+
+COMMANDS = (
+    deploy,
+    status,
+    start,
+    stop,
+    undeploy,
+    scale,
+    remove,
+    delete,
+    why,
+    logs,
+    events,
+    retry,
+    cancel,
+)

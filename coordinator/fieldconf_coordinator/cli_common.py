@@ -1,0 +1,208 @@
+"""What several commands share: options, errors in words, waiting for a change, tables."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from .control import RequestError, ask
+
+COULD_NOT_RUN = 2
+_LOOK_S = 0.1
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def default_data() -> Path:
+    """Return the data folder when none is named."""
+    share = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(share).expanduser() / "fieldconf"
+
+
+def examples(*lines: str) -> str:
+    """Return the end of a command's help."""
+    # The mark keeps click from running the lines together.
+    return "\b\nExamples:\n" + "\n".join("  " + line for line in lines)
+
+
+def data_option(command: F) -> F:
+    """Add ``--data``."""
+    return click.option(
+        "--data",
+        type=click.Path(path_type=Path, file_okay=False),
+        envvar="FIELDCONF_DATA",
+        default=default_data,
+        help="Data folder of the coordinator (or FIELDCONF_DATA). "
+        "[default: ~/.local/share/fieldconf]",
+    )(command)
+
+
+def json_option(command: F) -> F:
+    """Add ``--json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def app_option(command: F) -> F:
+    """Add ``--app``."""
+    return click.option(
+        "-a", "--app", help="Name of the application; not needed when there is only one."
+    )(command)
+
+
+def wait_option(command: F) -> F:
+    """Add ``--no-wait`` and ``--timeout``."""
+    command = click.option(
+        "--timeout", type=click.FloatRange(0), help="Give up waiting after so many seconds."
+    )(command)
+    return click.option("--wait/--no-wait", default=True, help="Wait until it is done.")(command)
+
+
+def print_json(value: Any) -> None:
+    """Print a value for programs."""
+    click.echo(json.dumps(value, indent=1))
+
+
+def told(error: RequestError) -> None:
+    """Tell a person that a request was refused, with all that is wrong."""
+    for problem in error.problems:
+        click.echo(problem["text"], err=True)
+    click.echo(f"error: {error.message}", err=True)
+    if error.hint:
+        click.echo(f"hint: {error.hint}", err=True)
+
+
+def the_app(data: Path, app: str | None) -> str:
+    """Return the name of the application that is meant.
+
+    Raises:
+        RequestError: it cannot be known.
+    """
+    if app is not None:
+        return app
+    names = [known["name"] for known in ask(data, "status")["applications"]]
+    if len(names) == 1:
+        return str(names[0])
+    if not names:
+        raise RequestError("bad-request", "there is no application", "deploy one first")
+    raise RequestError(
+        "bad-request", "there are several applications", f"say --app with one of {', '.join(names)}"
+    )
+
+
+def finish(data: Path, answer: Mapping[str, Any], wait: bool, timeout: float | None) -> int:
+    """Wait for the change that a request began, telling what happens; return the exit status."""
+    if not wait or "change" not in answer:
+        click.echo(f"change {answer['change']} is under way" if "change" in answer else "done")
+        return 0
+    end = time.monotonic() + timeout if timeout is not None else None
+    lines = Progress()
+    while True:
+        change = ask(data, "change", id=answer["change"])
+        for line in lines.news(change):
+            click.echo(line)
+        if change["outcome"] != "running":
+            return 0 if change["outcome"] == "done" else 1
+        if end is not None and time.monotonic() > end:
+            click.echo("error: not done in time; it goes on, see 'fieldconf status'", err=True)
+            return 1
+        time.sleep(_LOOK_S)
+
+
+# What a node reports before it knows what to run.
+_BEFORE = ("not-deployed", "unknown")
+
+
+class Progress:
+    """Tells what is new in a change, line by line."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, str] = {}
+
+    def news(self, change: Mapping[str, Any]) -> Iterator[str]:
+        """Yield a line for every instance that moved on, and one for the end."""
+        done = f"{change['done']}/{change['total']}"
+        for step in change["steps"]:
+            text = _step_text(step)
+            if text != self._told.get(step["path"]):
+                is_first = step["path"] not in self._told
+                self._told[step["path"]] = text
+                # Where it stood before anything happened is no news.
+                if step["done"] or step["problem"] or not (is_first or text in _BEFORE):
+                    yield f"  {done:>7}  {step['path']}: {text}"
+        if change["outcome"] == "superseded":
+            yield "  a later change took the place of this one"
+        elif change["outcome"] == "done":
+            yield f"  {done:>7}  done"
+
+
+def _step_text(step: Mapping[str, Any]) -> str:
+    text = str(step["state"])
+    if step["problem"]:
+        text += "; " + first_line(step["problem"])
+    return text
+
+
+def first_line(problem: Mapping[str, Any]) -> str:
+    """Return the gist of a problem, ``{"code", "text", "resting"}``."""
+    lines = str(problem["text"]).strip().splitlines()
+    return f"{problem['code']}: {lines[0]}" if lines else str(problem["code"])
+
+
+# -- tables
+
+_COLUMNS = 80
+
+
+def instance_rows(app: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    """Return path, state, address and note of each instance."""
+    return [
+        (i["path"], _state(i), address(i), note(i))
+        for i in sorted(app["instances"], key=lambda i: i["path"].split("/"))
+    ]
+
+
+def _state(instance: Mapping[str, Any]) -> str:
+    return f"{instance['state']} (leaving)" if instance.get("leaving") else str(instance["state"])
+
+
+def address(instance: Mapping[str, Any]) -> str:
+    """Return ``ip:port`` as far as an instance has them."""
+    ports = [
+        str(value)
+        for name, value in sorted((instance.get("exports") or {}).items())
+        if name.rpartition(".")[2].lower().startswith("port") and value
+    ]
+    host = str(instance.get("address") or "")
+    return f"{host}:{ports[0]}" if ports else host
+
+
+def note(instance: Mapping[str, Any]) -> str:
+    """Return in a few words what is odd about an instance."""
+    if instance["problem"]:
+        return first_line(instance["problem"])
+    if instance.get("missing"):
+        return "waits for " + ", ".join(instance["missing"])
+    if instance["node"] and not instance["online"]:
+        return "node is offline"
+    return ""
+
+
+def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    """Return a table that fits into 80 columns; its last column is cut to what is left."""
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header) - 1)]
+    lines = []
+    for row in [header, *rows]:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        line = "  ".join([*cells, row[-1]]).rstrip()
+        lines.append(line if len(line) <= _COLUMNS else line[: _COLUMNS - 1] + "…")
+    return "\n".join(lines)
+
+
+def is_terminal() -> bool:
+    """Tell whether somebody looks at what is printed."""
+    return sys.stdout.isatty()

@@ -1,0 +1,94 @@
+"""The commands that run something: ``up``, ``demo`` and ``agent``."""
+
+import logging
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .cli_common import COULD_NOT_RUN, data_option, examples
+
+
+@click.command(
+    epilog=examples(
+        "fieldconf up",
+        "fieldconf up --mosquitto",
+        "fieldconf up --broker mqtt://gateway:1883 --data /var/lib/fieldconf",
+    )
+)
+@click.option("--broker", metavar="URL", help="Use the broker at URL, which runs already.")
+@click.option("--mosquitto", is_flag=True, help="Run mosquitto, with generated access lists.")
+@click.option("--domain", default="fc", show_default=True, help="First segment of every topic.")
+@click.option("--verbose", is_flag=True, help="Log more.")
+@data_option
+def up(broker: str | None, mosquitto: bool, domain: str, verbose: bool, data: Path) -> int:
+    """Run a coordinator on this box, with a broker of its own unless told otherwise.
+
+    It runs until Ctrl-C. What it deployed runs on, and is found again by the next one.
+    """
+    from . import running
+    from .datafolder import FolderError
+    from .service import Options
+    from .supervised import BrokerError
+
+    if broker and mosquitto:
+        raise click.UsageError("--broker and --mosquitto exclude each other")
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(asctime)s %(message)s",
+        datefmt="%H:%M:%S",
+    )
+    make = running.chosen(broker, mosquitto, domain)
+    options = Options(domain=domain, reconnect_ms=5000 if broker else 500)
+    try:
+        with running.coordinator(data, make, options) as service:
+            click.echo(f"coordinator of fleet {service.fleet_id}, data folder {data}")
+            click.echo(f"broker: {service.broker.url}. {service.broker.notice}".rstrip())
+            click.echo("Ctrl-C ends it; what it deployed runs on.")
+            _until_signal(service)
+    except (FolderError, BrokerError) as error:
+        click.echo(f"error: {error}", err=True)
+        return COULD_NOT_RUN
+    return 0
+
+
+def _until_signal(service: Any) -> None:
+    """Run the service in this thread until SIGINT or SIGTERM."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: service.stop())
+    service.run()
+
+
+@click.command(epilog=examples("fieldconf demo", "fieldconf demo --exit"))
+@click.option("--exit", "and_exit", is_flag=True, help="End when it has checked itself: 0 or 1.")
+def demo(and_exit: bool) -> int:
+    """Show a load balancer, web servers and a data service, and what becomes of their faults.
+
+    Everything runs on this box, in a temporary folder, and is gone afterwards.
+    """
+    from .demo import run
+
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return run(and_exit, stop, click.echo)
+
+
+@click.command(epilog=examples("fieldconf agent --dir /var/lib/fieldconf-agent"))
+@click.option(
+    "--dir",
+    "folder",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Folder with the agent's settings.json.",
+)
+def agent(folder: Path) -> int:
+    """Run the agent of a folder."""
+    from fieldconf_microagent.main_cpython import main
+
+    return main(str(folder))
+
+
+COMMANDS = (up, demo, agent)

@@ -1,0 +1,372 @@
+"""The coordinator's loop: joins the core with broker, store, recipes, targets and requests.
+
+One thread calls the core. What came in together is one batch, in this order: everything is told to
+the core, its rows are committed in one transaction, then messages are published and target calls
+begun, and only then requests get their answers. So what was acknowledged is on disk, and nothing
+goes out that a restart would not know of.
+
+When a commit fails (a full disk), everything that was not saved never happened: the requests are
+refused, and the core is made anew from what is on disk.
+"""
+
+import logging
+import random
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from fieldconf_microagent import codec, compat
+
+from .broker import BrokerLink
+from .control import RequestError
+from .errors import FleetError, StoreError
+from .fleet import Fleet
+from .history import History
+from .recipes import RecipeStore
+from .serving import Serving
+from .store import Store
+from .supervised import Broker
+from .templates import TemplateError, Templates
+from .workers import Workers
+
+_LONGEST_WAIT_MS = 1000
+_BROKER_S = 0.25
+_NO_DISK_MS = 1000
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a service is run.
+
+    Attributes:
+        domain: first segment of every topic.
+        target: where nodes come from when nothing else is said.
+        keepalive_s: of agents and coordinator.
+        reconnect_ms: how long agents wait at most before their first attempt to reconnect.
+        machines_s: how often targets are asked for machines that have died.
+    """
+
+    domain: str = "fc"
+    target: str = "local"
+    keepalive_s: int = 60
+    reconnect_ms: int = 5000
+    machines_s: float = 10.0
+
+
+@dataclass
+class Request:
+    """What somebody asked for, and where the answer goes."""
+
+    name: str
+    arguments: dict[str, Any]
+    answer: "Future[Any]" = field(default_factory=Future)
+
+
+class Service:
+    """Runs a fleet from a data folder.
+
+    Args:
+        data: the folder; nobody else uses it (see `datafolder`).
+        broker: started already.
+        options: how to run.
+    """
+
+    def __init__(self, data: Path, broker: Broker, options: Options = Options()) -> None:
+        self.data = data
+        self.broker = broker
+        self.options = options
+        self.history = History()
+        self._clock = compat.Clock()
+        self.recipes = RecipeStore(data / "recipes")
+        self.templates = Templates(data / "templates", self.recipes)
+        self.store = Store(data)
+        self.fleet_id = self._fleet_id()
+        self._keys: dict[str, bytes] = {}
+        self.link = BrokerLink(broker, options.domain, self.fleet_id, options.keepalive_s)
+        self.workers = Workers(self.fleet_id, data / "nodes", self._home, self.link.wake)
+        self._serving = Serving(self.recipes, options.domain)
+        self._requests: SimpleQueue[Request] = SimpleQueue()
+        self._stopping = False
+        self._broker_at = self._machines_at = 0.0
+        self._carriers: dict[str, Callable[..., None]] = {
+            "publish": self.link.publish,
+            "create": lambda node, settings: self.workers.begin("create", node, settings),
+            "destroy": lambda node, settings: self.workers.begin("destroy", node, settings),
+            "probe": lambda node, settings: self.workers.begin("probe", node, settings),
+            "serve": self._serve,
+            "event": self._event,
+            "log": self.history.add_output,
+        }
+        self.fleet = self._restored()
+        self._collect()
+
+    # -- called from other threads
+
+    def ask(self, name: str, arguments: dict[str, Any]) -> Any:
+        """Carry out a request in the service's thread and return its answer.
+
+        Raises:
+            RequestError: it is refused.
+        """
+        try:
+            if name not in REQUESTS:
+                raise RequestError("bad-request", f"there is no request {name!r}")
+            if name == "deploy":
+                # Reading and packing takes a while, which the loop need not wait for.
+                arguments["kept"] = self.templates.keep(Path(arguments.pop("path")))
+            request = Request(name, arguments)
+            self._requests.put(request)
+            self.link.wake()
+            return request.answer.result()
+        except TemplateError as error:
+            found = [{**problem.as_json(), "text": str(problem)} for problem in error.problems]
+            raise RequestError("bad-template", str(error), problems=found) from error
+        except OSError as error:
+            raise RequestError("disk", f"cannot keep the template: {error}") from error
+        except FleetError as error:
+            raise RequestError(error.code, error.message, error.hint) from error
+        except StoreError as error:
+            hint = "nothing has changed; make room on the disk and ask again"
+            raise RequestError("disk", str(error), hint) from error
+
+    def stop(self) -> None:
+        """Let `run` return soon; may be called from a signal handler."""
+        self._stopping = True
+        self.link.wake()
+
+    # -- the loop
+
+    def run(self) -> None:
+        """Run until `stop` is called."""
+        try:
+            while not self._stopping:
+                self.turn(_LONGEST_WAIT_MS)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Refuse what still waits and let go of everything; nodes live on."""
+        self._stopping = True
+        for request in self._waiting():
+            request.answer.set_exception(RequestError("stopped", "the coordinator is stopping"))
+        self.link.close()
+        self.workers.close()
+        self.recipes.close()
+        self.store.close()
+
+    def turn(self, longest_ms: int) -> None:
+        """Wait at most `longest_ms` for something to happen, and do all that follows from it."""
+        events = self.link.poll(self._wait_ms(longest_ms), self._clock.now_ms())
+        now = self._clock.now_ms()
+        for event in events:
+            if event[0] == "link":
+                self.fleet.on_link(now, event[1])
+                self.history.connected = event[1]
+            else:
+                self.fleet.on_message(now, *event[1:])
+        for node, outcome, detail in self.workers.results():
+            self.fleet.on_target(now, node, outcome, detail)
+        self._look_after(time.monotonic(), now)
+        wake = self.fleet.next_wake()
+        if wake is not None and wake <= now:
+            self.fleet.tick(now)
+        answers = [(request, self._handle(request, now)) for request in self._waiting()]
+        if self._carry_out(answers):
+            for request, answer in answers:
+                _give(request, answer)
+        self._serving.send(now, self.link)
+
+    def _wait_ms(self, longest_ms: int) -> int:
+        if self._stopping or not self._requests.empty():
+            return 0
+        now = self._clock.now_ms()
+        dates = (self.fleet.next_wake(), self._serving.next_wake())
+        known = [max(0, date - now) for date in dates if date is not None]
+        return int(min([longest_ms, _BROKER_S * 1000, *known]))
+
+    def _waiting(self) -> list[Request]:
+        found = []
+        while True:
+            try:
+                found.append(self._requests.get_nowait())
+            except Empty:
+                return found
+
+    def _handle(self, request: Request, now: int) -> Any:
+        try:
+            return REQUESTS[request.name](self, now, request.arguments)
+        except (FleetError, RequestError) as error:
+            return error
+        except (TypeError, ValueError, KeyError) as error:
+            _log.exception("request %s failed", request.name)
+            return RequestError("bad-request", f"cannot understand the request: {error!r}")
+
+    # -- effects
+
+    def _carry_out(self, answers: list[tuple[Request, Any]]) -> bool:
+        """Carry out what the core wants; tell whether it could be saved."""
+        effects = self.fleet.take()
+        rows = [effect for effect in effects if effect[0] == "store"]
+        try:
+            if rows:
+                self.store.commit(rows)
+        except StoreError as error:
+            self._not_saved(error, answers)
+            return False
+        for _, table, key, row in rows:
+            if table == "nodes":
+                self._know(key, row)
+        for effect in effects:
+            if effect[0] != "store":
+                self._carriers[effect[0]](*effect[1:])
+        return True
+
+    def _not_saved(self, error: StoreError, answers: list[tuple[Request, Any]]) -> None:
+        for request, _ in answers:
+            _give(request, error)
+        self._event("problem", "", "", "", f"nothing can be saved: {error}")
+        self.fleet = self._restored()
+        self.fleet.on_link(self._clock.now_ms(), self.history.connected)
+        time.sleep(_NO_DISK_MS / 1000)
+
+    def _know(self, node: str, row: Mapping[str, Any] | None) -> None:
+        """Keep the key of a node, and let it log in at the broker."""
+        if row is None:
+            self._keys.pop(node, None)
+            self.history.forget(node)
+        elif node not in self._keys:
+            self._keys[node] = row["key"]
+        else:
+            return
+        self._admit()
+
+    def _admit(self) -> None:
+        words = {node: self.broker.password(key) for node, key in self._keys.items()}
+        self.broker.admit({node: word for node, word in words.items() if word is not None})
+
+    def _serve(self, node: str, get: list[Any]) -> None:
+        if node in self._keys:
+            allowed = self.fleet.allowed_digests(node)
+            self._serving.add(node, self._keys[node], codec.pack(get), allowed)
+
+    def _event(self, kind: str, app: str, path: str, node: str, text: str) -> None:
+        _log.info("%s", " ".join(word for word in (app, path, text) if word))
+        self.history.add_event(kind, app, path, node, text)
+
+    def _home(self, node: str, settings: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return an agent's settings: who it is, and how it reaches the broker."""
+        home = {
+            **settings["agent"],
+            "fleet": self.fleet_id,
+            "broker": self.broker.url,
+            "keepalive": self.options.keepalive_s,
+            "reconnect": self.options.reconnect_ms,
+        }
+        password = self.broker.password(bytes.fromhex(settings["agent"]["key"]))
+        return home if password is None else {**home, "user": node, "password": password}
+
+    # -- start, and now and then
+
+    def _fleet_id(self) -> str:
+        file = self.data / "fleet"
+        if not file.exists():
+            new = file.with_suffix(".new")
+            new.write_text(compat.hex(compat.random_bytes(5)))
+            new.replace(file)
+        return file.read_text().strip()
+
+    def _restored(self) -> Fleet:
+        """Return the core as the store knows it."""
+        rows = self.store.load()
+        fleet = Fleet(
+            self.options.domain,
+            self.fleet_id,
+            random.SystemRandom(),
+            self.options.target,
+            lambda: time.time_ns() // 1_000_000,
+        )
+        refs = {row["ref"] for row in rows.get("applications", ())}
+        fleet.restore(rows, {ref: self.templates.load(ref) for ref in refs})
+        self._keys = {row["id"]: row["key"] for row in rows.get("nodes", ())}
+        self._admit()
+        return fleet
+
+    def _collect(self) -> None:
+        """Delete templates and recipes that no application uses any more."""
+        rows = list(self.store.load().get("applications", ()))
+        self.templates.collect({row["ref"] for row in rows})
+        self.recipes.collect({digest for row in rows for digest in row["digests"].values()})
+
+    def _look_after(self, seconds: float, now: int) -> None:
+        if seconds >= self._broker_at:
+            self._broker_at = seconds + _BROKER_S
+            if said := self.broker.tend(seconds):
+                self._event("broker", "", "", "", said)
+        if seconds >= self._machines_at:
+            self._machines_at = seconds + self.options.machines_s
+            self.workers.look()
+
+
+def _give(request: Request, answer: Any) -> None:
+    if isinstance(answer, Exception):
+        request.answer.set_exception(answer)
+    else:
+        request.answer.set_result(answer)
+
+
+# -- requests: name → what answers it, given the service, the time and the arguments
+
+Handler = Callable[[Service, int, dict[str, Any]], Any]
+
+
+def _deploy(service: Service, now: int, asked: dict[str, Any]) -> Any:
+    kept = asked["kept"]
+    name = asked.get("name") or kept.template.name
+    answer = service.fleet.deploy(
+        now, kept.template, kept.ref, kept.digests, name, asked.get("target")
+    )
+    warnings = [{**problem.as_json(), "text": str(problem)} for problem in kept.warnings]
+    return {**answer, "name": name, "warnings": warnings}
+
+
+def _status(service: Service, now: int, asked: dict[str, Any]) -> Any:
+    told = service.fleet.status(asked.get("app"))
+    broker = {"url": service.broker.url, "connected": service.history.connected}
+    return {**told, "fleet": service.fleet_id, "broker": broker}
+
+
+def _logs(service: Service, now: int, asked: dict[str, Any]) -> Any:
+    app = service.fleet.status(asked["app"])["applications"][0]
+    nodes = {one["node"] for one in app["instances"] if one["node"]}
+    path = asked.get("path")
+    if path is not None and path not in {one["path"] for one in app["instances"]}:
+        hint = "'fieldconf status' lists them"
+        raise RequestError("unknown-instance", f"there is no instance {path!r}", hint)
+    return service.history.output(nodes, path)
+
+
+def _wish(service: Service, now: int, asked: dict[str, Any]) -> Any:
+    return service.fleet.set_wish(now, asked["app"], asked.get("path"), asked["wish"])
+
+
+REQUESTS: dict[str, Handler] = {
+    "status": _status,
+    "deploy": _deploy,
+    "wish": _wish,
+    "scale": lambda s, now, a: s.fleet.scale(now, a["app"], a["path"], a["count"]),
+    "remove": lambda s, now, a: s.fleet.remove(now, a["app"], a["path"]),
+    "delete": lambda s, now, a: s.fleet.delete(now, a["app"]),
+    "retry": lambda s, now, a: s.fleet.retry(now, a["app"], a["path"]),
+    "cancel": lambda s, now, a: s.fleet.cancel(now, a["app"], a["path"]),
+    "why": lambda s, now, a: s.fleet.why(a["app"], a["path"]),
+    "change": lambda s, now, a: s.fleet.change(a["id"]),
+    "changes": lambda s, now, a: s.fleet.changes(),
+    "events": lambda s, now, a: s.history.events(a.get("app")),
+    "logs": _logs,
+}
