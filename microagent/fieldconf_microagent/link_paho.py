@@ -68,10 +68,11 @@ class PahoLink:
         self._woken.setblocking(False)
         self._waker.setblocking(False)
 
-    def connect(self, will: tuple[str, bytes]) -> None:
+    def connect(self, will: tuple[str, bytes] | None) -> None:
         """Begin to connect; the broker publishes `will` (topic, payload), retained, when we die."""
         client = self._new_client()
-        client.will_set(will[0], will[1], qos=1, retain=True)
+        if will is not None:
+            client.will_set(will[0], will[1], qos=1, retain=True)
         self._client, self._up, self._failure = client, False, None
         self._unacked.clear()
         self._attempt = threading.Thread(target=self._try, args=(client,), daemon=True)

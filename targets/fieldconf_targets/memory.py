@@ -97,7 +97,7 @@ class MemoryNode:
             clock.now_ms(),
             compat.random_below,
             installers=list(installers),
-            info={**about(installers), "hw": compat.hex(compat.random_bytes(8))},
+            info=about(installers),
             parallel=8,
         )
         self._host = MemoryHost(
