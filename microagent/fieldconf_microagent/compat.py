@@ -74,8 +74,13 @@ if MICROPYTHON:
         if not os.stat(path)[0] & 0x4000:
             os.remove(path)
             return
-        for name in os.listdir(path):
-            remove_tree(path + "/" + name)
+        for entry in list(os.ilistdir(path)):  # type: ignore
+            inner = path + "/" + entry[0]
+            # A link to a folder is not one: what it points to stays.
+            if entry[1] == 0x4000:
+                remove_tree(inner)
+            else:
+                os.remove(inner)
         os.rmdir(path)
 
     def receive(socket: "Any", room: memoryview) -> "int | None":
@@ -217,7 +222,7 @@ def hardware_mark() -> str:
 
     It is a digest: the machine id of a Linux system is not meant to be shown around.
     """
-    mark = hardware_id() or _first_of(("/etc/machine-id", "/var/lib/dbus/machine-id"))
+    mark = _first_of(("/etc/machine-id", "/var/lib/dbus/machine-id")) or hardware_id()
     return hex(hashlib.sha256(b"fieldconf" + mark).digest()[:8])
 
 

@@ -2,12 +2,11 @@
 
 import hmac
 import os
-import platform
 import shutil
 import socket
+import sys
 import time
 import traceback
-import uuid
 import zlib
 from collections.abc import Callable
 from typing import BinaryIO
@@ -129,16 +128,16 @@ def mem_free() -> int:
 
 def platform_info() -> str:
     """Return machine and interpreter in one line."""
-    return (
-        f"{platform.system().lower()} {platform.machine()}, "
-        f"{platform.python_implementation()} {platform.python_version()}"
-    )
+    system = os.uname()
+    version = "{}.{}.{}".format(*sys.version_info[:3])
+    return f"{system.sysname.lower()} {system.machine}, CPython {version}"
 
 
 def hardware_id() -> bytes:
-    """Return what the network card is called, where the system has no name of its own."""
-    if os.path.exists("/etc/machine-id"):
-        return b""
+    """Return the address of a network card."""
+    # Imported here, since few systems need it.
+    import uuid
+
     return uuid.getnode().to_bytes(6, "big")
 
 

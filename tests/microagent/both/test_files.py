@@ -34,6 +34,23 @@ def test_folders_are_made_and_removed_whole(tmp_path):
     compat.remove_tree(root)
 
 
+def test_links_are_removed_but_not_what_they_point_to(tmp_path):
+    kept, tree = str(tmp_path) + "/kept", str(tmp_path) + "/linking"
+    compat.makedirs(kept)
+    write(kept + "/file", b"x")
+    compat.makedirs(tree)
+    # MicroPython cannot make links itself.
+    os.system("ln -s '" + kept + "' '" + tree + "/folder'")
+    os.system("ln -s '" + kept + "/file' '" + tree + "/file'")
+    os.system("ln -s nowhere '" + tree + "/broken'")
+    assert len(os.listdir(tree)) == 3
+
+    compat.remove_tree(tree)
+
+    assert not compat.exists(tree)
+    assert compat.read_file(kept + "/file") == b"x"
+
+
 def test_files_are_replaced_and_read(tmp_path):
     old, new = str(tmp_path) + "/old", str(tmp_path) + "/new"
     write(old, b"old")
