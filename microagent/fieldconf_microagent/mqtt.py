@@ -91,6 +91,7 @@ class Client:
 
         Only the look-up of a host name may take a while.
         """
+        self.close()
         self._out = self._hello()
         self._acks = bytearray()
         self._in_flight: "dict[int, int]" = {}

@@ -9,13 +9,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_PLAIN = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 KINDS = ("want", "have", "live", "pulse", "do", "did", "ask", "get", "put", "log")
+
+
+def _is_plain(byte: int) -> bool:
+    # "_" and "-"; the methods of str would let letters of other alphabets pass.
+    return byte < 128 and (byte in (45, 95) or chr(byte).isalpha() or chr(byte).isdigit())
 
 
 def esc(name: str) -> str:
     """Return `name` as one segment of a topic."""
-    return "".join(chr(b) if chr(b) in _PLAIN else "=%02X" % b for b in name.encode())
+    return "".join([chr(b) if _is_plain(b) else "=%02X" % b for b in name.encode()])
 
 
 def unesc(segment: str) -> str:
