@@ -39,7 +39,7 @@ class NotOurs(ValueError):
 
 
 def _check_path(path: Path) -> list[Problem]:
-    if path.is_dir() or path.suffix == ".zip":
+    if path.is_dir() or path.suffix.lower() == ".zip":
         return load_template(path).problems
     if path.suffix == ".graph":
         return _check_graph(path)
@@ -53,8 +53,10 @@ def _check_graph(path: Path) -> list[Problem]:
     folder = path.parent
 
     def read(name: str) -> bytes | None:
-        found = folder / name
-        return found.read_bytes() if found.is_file() else None
+        try:
+            return (folder / name).read_bytes()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
+            return None
 
     path.stat()
     gathered = gather(path.name, read, GRAPH)
@@ -95,7 +97,9 @@ def format_paths(paths: Iterable[str | Path], check_only: bool = False) -> list[
             text = before.decode("utf-8-sig")
             results.append((path, before, format_text(text, str(path)).encode()))
         except UnicodeDecodeError:
-            problems.append(problem("P_IO_ERROR", Place(str(path)), "it is no UTF-8"))
+            problems.append(
+                problem("P_IO_ERROR", Place(str(path)), "it is no UTF-8; save it as UTF-8")
+            )
         except CannotFormat as error:
             problems += error.problems
     if problems:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from .errors import Problem, quoted
+from .errors import MAX_PROBLEMS, Problem, quoted
 from .names import (
     FLEX_ID,
     ID,
@@ -30,7 +30,7 @@ from .syntax import (
 )
 from .values import ImportItem, read_exports, read_imports, split_names
 
-_COUNT = re.compile(r"[+]?[0-9]{1,10}", re.ASCII)
+_COUNT = re.compile(r"[+]?[0-9]{1,20}", re.ASCII)
 _MAX_COUNT = 2**31 - 1
 
 
@@ -68,6 +68,8 @@ class _Checker:
         self.problems: list[Problem] = []
 
     def _report(self, code: str, line: int, column: int, name: str, what: str = "") -> None:
+        if len(self.problems) >= MAX_PROBLEMS:
+            return
         width = max(1, len(name))
         self.problems.append(self.file.problem(code, line, column, width, what or quoted(name)))
 

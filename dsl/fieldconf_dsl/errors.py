@@ -12,6 +12,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+#: No author reads more about one file, and a stranger's file must not fill the memory.
+MAX_PROBLEMS = 1000
+#: Lines that are longer are not shown with their problems.
+MAX_TEXT = 2000
+
 SEVERE = "severe"
 WARNING = "warning"
 
@@ -47,7 +52,7 @@ _FLEX = "letters, digits, blanks, '_', '-' and '.', beginning with a letter or '
 
 CODES: dict[str, Kind] = {
     # Parsing
-    "P_IO_ERROR": _severe("cannot read the file: {what}; save it as UTF-8 text"),
+    "P_IO_ERROR": _severe("cannot read the file: {what}"),
     "P_ONE_BLOCK_PER_LINE": _severe(
         "there is text after the ';'; put each property and each import on a line of its own"
     ),
@@ -342,8 +347,9 @@ def problem(code: str, place: Place = NOWHERE, what: str = "") -> Problem:
     kind = CODES[code]
     message = kind.sentence.format(what=what)
     line, column = place.line, place.column
-    width = max(1, min(place.width, len(place.text) - column + 1))
-    return Problem(code, kind.severity, place.file, line, column, message, place.text, width)
+    text = place.text if len(place.text) <= MAX_TEXT else ""
+    width = max(1, min(place.width, len(text) - column + 1))
+    return Problem(code, kind.severity, place.file, line, column, message, text, width)
 
 
 def stage(code: str) -> int:

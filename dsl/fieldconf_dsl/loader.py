@@ -81,7 +81,7 @@ def read_source(content: bytes, name: str) -> SourceFile:
         before = content[: error.start]
         line = before.count(b"\n") + 1
         column = len(before.rpartition(b"\n")[2].decode("utf-8", "replace")) + 1
-        what = f"the byte 0x{content[error.start]:02x} is no UTF-8"
+        what = f"the byte 0x{content[error.start]:02x} is no UTF-8; save it as UTF-8"
         return SourceFile(name, [], [], [problem("P_IO_ERROR", Place(name, line, column), what)])
     file = parse(text, name)
     found = check_model(file)
@@ -105,7 +105,12 @@ def gather(entry: str, read: Read, kind: str) -> Gathered:
     asked = {waiting[0][0]}
     while waiting:
         path, place = waiting.pop(0)
-        content = read(path)
+        try:
+            content = read(path)
+        except OSError as error:
+            what = f"{error.strerror or error}; restore it and try again"
+            result.problems.append(problem("P_IO_ERROR", Place(path, 1, 1), what))
+            continue
         if content is None:
             what = quoted(path) + (f" ({place})" if place else "")
             result.problems.append(problem("CO_UNREACHABLE_FILE", Place(entry), what))
@@ -152,12 +157,8 @@ class _Loader:
             template = self._template(descriptor, graph, instances)
         return Loaded(template, in_order(self.problems))
 
-    def _report(self, code: str, file: str = "", what: str = "", line: int = 0) -> None:
-        text = ""
-        if line:
-            content = self.tree.read(file) or b""
-            text = content.decode("utf-8", "replace").replace("\r", "").partition("\n")[0]
-        self.problems.append(problem(code, Place(file, line, line, text), what))
+    def _report(self, code: str, file: str, what: str = "", line: int = 0) -> None:
+        self.problems.append(problem(code, Place(file, line, line), what))
 
     # Descriptor
 
@@ -167,7 +168,11 @@ class _Loader:
             self._graph_folder_missing()
             return None
         for name in ("descriptor/application.toml", "descriptor/application.properties"):
-            content = self.tree.read(name)
+            try:
+                content = self.tree.read(name)
+            except OSError as error:
+                self._report("PROJ_READ_DESC_FILE", name, str(error.strerror or error))
+                return None
             if content is not None:
                 return self._read_descriptor(content, name)
         self._report("PROJ_NO_DESC_FILE", "descriptor")
@@ -208,7 +213,7 @@ class _Loader:
         entry = descriptor["graph-entry-point"]
         if self._graph_folder_missing() or not entry:
             return None
-        if self.tree.read(f"graph/{entry}") is None:
+        if f"graph/{entry}" not in self.tree.files:
             what = quoted(f"graph/{entry}")
             place = descriptor.place("graph-entry-point")
             self.problems.append(problem("PROJ_MISSING_GRAPH_EP", place, what))
@@ -229,7 +234,7 @@ class _Loader:
         entry = descriptor["instance-entry-point"]
         if not entry:
             return nothing
-        if self.tree.read(f"instances/{entry}") is None:
+        if f"instances/{entry}" not in self.tree.files:
             what = quoted(f"instances/{entry}")
             place = descriptor.place("instance-entry-point")
             self.problems.append(problem("PROJ_MISSING_INSTANCE_EP", place, what))

@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from .errors import quoted
+from .errors import MAX_PROBLEMS, quoted
 from .names import BLANKS, ID
 from .syntax import (
     COMPONENT,
@@ -202,6 +202,9 @@ class _Parser:
         self, code: str, line: int, column: int = 1, width: int = 1, what: str = ""
     ) -> None:
         self.file.problems.append(self.file.problem(code, line, column, width, what))
+        if len(self.file.problems) == MAX_PROBLEMS:
+            what = f"there are more than {MAX_PROBLEMS:,} errors"
+            self._cancel("FC_LIMIT_EXCEEDED", line, 1, 1, what)
 
     def _cancel(self, code: str, line: int, column: int, width: int, what: str = "") -> None:
         self._report(code, line, column, width, what)

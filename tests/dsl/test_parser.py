@@ -149,3 +149,12 @@ def test_a_long_line_takes_no_quadratic_time():
     file = parse("A {\n" + "a" * 1_000_000 + "\n" + "x y : " * 100_000 + "\n}")
 
     assert [p.code for p in file.problems] == ["P_INVALID_PROPERTY"]
+
+
+def test_endless_errors_are_cut():
+    problems = read_source(b"import a\n" * 5000 + b"A {\n" + b"exports: 1;\n" * 5000, "x").problems
+
+    assert [p.code for p in problems[999:]] == [
+        "P_IMPORT_ENDS_WITH_SEMI_COLON",
+        "FC_LIMIT_EXCEEDED",
+    ]
