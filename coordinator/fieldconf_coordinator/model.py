@@ -121,11 +121,10 @@ class Instance:
         self.digest: bytes | None = None
         self.node: Node | None = None
         self.members: Any = _NOTHING
-        self.nested: Any = _NOTHING
+        self.nested: tuple[Instance, ...] = _NOTHING
         if parent is None or kind.installer == "target":
             self.scope = self
             self.members = []
-            self.nested = []
         else:
             self.scope = parent.scope
 
@@ -343,11 +342,12 @@ class World:
         app.instances[instance.path] = instance
         insort(instance.scope.members, instance, key=_by_path)
         if instance.is_scoped and instance.parent is not None:
-            instance.parent.scope.nested.append(instance)
+            instance.parent.scope.nested += (instance,)
 
     def drop(self, app: Application, instance: Instance) -> None:
         """Take `instance` out of `app`; nothing is left below it."""
         del app.instances[instance.path]
         instance.scope.members.remove(instance)
         if instance.is_scoped and instance.parent is not None:
-            instance.parent.scope.nested.remove(instance)
+            scope = instance.parent.scope
+            scope.nested = tuple(one for one in scope.nested if one is not instance)

@@ -36,13 +36,24 @@ def restore(world: World, wants: Wants, stored: Rows, templates: Mapping[str, Te
 
 
 def _instances(world: World, stored: Iterable[Row]) -> None:
+    """Put the instances into their applications, parents first."""
     shared: dict[str, dict[Any, Any]] = {}
-    # A parent's path comes before those of its children.
-    for row in sorted(stored, key=lambda row: str(row["path"])):
-        app: Application = world.by_id[row["application"]]
-        kind = app.kinds[row["component"]]
+    early: list[Row] = []
+    for row in stored:
         above = row["path"].rpartition("/")[0]
-        one = rows.to_instance(row, app, kind, app.instances.get(above))
-        worked = shared.setdefault(app.id, {})
-        one.values, one.magic = work_out(app.graph, kind, one.path, one.overrides, worked)
-        world.put(app, one)
+        if above and above not in world.by_id[row["application"]].instances:
+            early.append(row)  # rows that are sorted, as the store's are, never get here
+        else:
+            _put(world, row, shared)
+    for row in sorted(early, key=lambda row: str(row["path"])):
+        _put(world, row, shared)
+
+
+def _put(world: World, row: Row, shared: dict[str, dict[Any, Any]]) -> None:
+    app: Application = world.by_id[row["application"]]
+    kind = app.kinds[row["component"]]
+    parent = app.instances.get(row["path"].rpartition("/")[0])
+    one = rows.to_instance(row, app, kind, parent)
+    worked = shared.setdefault(app.id, {})
+    one.values, one.magic = work_out(app.graph, kind, one.path, one.overrides, worked)
+    world.put(app, one)
