@@ -29,7 +29,7 @@ def up(broker: str | None, mosquitto: bool, domain: str, verbose: bool, data: Pa
     It runs until Ctrl-C. What it deployed runs on, and is found again by the next one.
     """
     from . import running
-    from .datafolder import FolderError
+    from .errors import StoreError
     from .service import Options
     from .supervised import BrokerError
 
@@ -48,7 +48,7 @@ def up(broker: str | None, mosquitto: bool, domain: str, verbose: bool, data: Pa
             click.echo(f"broker: {service.broker.url}. {service.broker.notice}".rstrip())
             click.echo("Ctrl-C ends it; what it deployed runs on.")
             _until_signal(service)
-    except (FolderError, BrokerError) as error:
+    except (StoreError, BrokerError) as error:
         click.echo(f"error: {error}", err=True)
         return COULD_NOT_RUN
     return 0

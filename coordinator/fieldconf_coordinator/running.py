@@ -1,17 +1,18 @@
-"""Puts a coordinator together: data folder, broker, service, control socket; and takes it apart."""
+"""Puts a coordinator together: store, broker, service, control socket; and takes it apart."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from fieldconf_microagent.settings import SettingsError, split_url
 
-from . import datafolder
 from .control import ControlServer
 from .embedded import EmbeddedBroker
+from .errors import StoreError
 from .mosquitto import Mosquitto
 from .service import Options, Service
+from .store import Store
 from .supervised import Broker, BrokerError
 
 MakeBroker = Callable[[Path], Broker]
@@ -24,12 +25,13 @@ def coordinator(
     """Give a service that is ready to `run`, with its broker; end both afterwards.
 
     Raises:
-        FolderError: the data folder cannot be used.
+        StoreError: the data folder cannot be used.
         BrokerError: the broker cannot be started.
     """
-    with datafolder.held(data):
+    # First of all, since it keeps a second coordinator out.
+    with closing(Store(_made(data))) as store:
         broker = make_broker(data / "broker")
-        service = Service(data, broker, options or Options())
+        service = Service(data, store, broker, options or Options())
         try:
             broker.start()
             control = ControlServer(data, service.ask)
@@ -40,6 +42,15 @@ def coordinator(
         finally:
             service.close()
             broker.stop()
+
+
+def _made(data: Path) -> Path:
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        data.chmod(0o700)
+    except OSError as error:
+        raise StoreError(f"cannot use the data folder {data}: {error.strerror}") from error
+    return data
 
 
 def chosen(url: str | None, mosquitto: bool, domain: str) -> MakeBroker:

@@ -25,7 +25,7 @@ from .broker import BrokerLink
 from .control import RequestError
 from .errors import FleetError, StoreError
 from .fleet import Fleet
-from .history import History
+from .outputs import Outputs
 from .recipes import RecipeStore
 from .serving import Serving
 from .store import Store
@@ -72,36 +72,41 @@ class Service:
     """Runs a fleet from a data folder.
 
     Args:
-        data: the folder; nobody else uses it (see `datafolder`).
-        broker: started already.
+        data: the folder.
+        store: opened, which keeps others out of the folder.
+        broker: need not run yet.
         options: how to run.
     """
 
-    def __init__(self, data: Path, broker: Broker, options: Options = Options()) -> None:
+    def __init__(
+        self, data: Path, store: Store, broker: Broker, options: Options = Options()
+    ) -> None:
         self.data = data
+        self.store = store
         self.broker = broker
         self.options = options
-        self.history = History()
+        self.outputs = Outputs()
+        self.connected = False
         self._clock = compat.Clock()
         self.recipes = RecipeStore(data / "recipes")
         self.templates = Templates(data / "templates", self.recipes)
-        self.store = Store(data)
         self.fleet_id = self._fleet_id()
         self._keys: dict[str, bytes] = {}
         self.link = BrokerLink(broker, options.domain, self.fleet_id, options.keepalive_s)
         self.workers = Workers(self.fleet_id, data / "nodes", self._home, self.link.wake)
         self._serving = Serving(self.recipes, options.domain)
         self._requests: SimpleQueue[Request] = SimpleQueue()
-        self._stopping = False
+        self._stopping = self._logins_changed = False
         self._broker_at = self._machines_at = 0.0
         self._carriers: dict[str, Callable[..., None]] = {
+            "store": self._know,
             "publish": self.link.publish,
             "create": lambda node, settings: self.workers.begin("create", node, settings),
             "destroy": lambda node, settings: self.workers.begin("destroy", node, settings),
             "probe": lambda node, settings: self.workers.begin("probe", node, settings),
             "serve": self._serve,
             "event": self._event,
-            "log": self.history.add_output,
+            "log": self.outputs.add,
         }
         self.fleet = self._restored()
         self._collect()
@@ -158,7 +163,6 @@ class Service:
         self.link.close()
         self.workers.close()
         self.recipes.close()
-        self.store.close()
 
     def turn(self, longest_ms: int) -> None:
         """Wait at most `longest_ms` for something to happen, and do all that follows from it."""
@@ -167,7 +171,7 @@ class Service:
         for event in events:
             if event[0] == "link":
                 self.fleet.on_link(now, event[1])
-                self.history.connected = event[1]
+                self.connected = event[1]
             else:
                 self.fleet.on_message(now, *event[1:])
         for node, outcome, detail in self.workers.results():
@@ -212,41 +216,43 @@ class Service:
     def _carry_out(self, answers: list[tuple[Request, Any]]) -> bool:
         """Carry out what the core wants; tell whether it could be saved."""
         effects = self.fleet.take()
-        rows = [effect for effect in effects if effect[0] == "store"]
+        kinds = {effect[0] for effect in effects}
         try:
-            if rows:
-                self.store.commit(rows)
+            if kinds & {"store", "event"}:
+                self.store.commit(effects)
         except StoreError as error:
-            self._not_saved(error, answers)
-            return False
-        for _, table, key, row in rows:
-            if table == "nodes":
-                self._know(key, row)
-        for effect in effects:
-            if effect[0] != "store":
-                self._carriers[effect[0]](*effect[1:])
+            if "store" in kinds:
+                self._not_saved(error, answers)
+                return False
+            _log.error("%s", error)
+        for effect in sorted(effects, key=lambda effect: effect[0] != "store"):
+            if self._logins_changed and effect[0] != "store":
+                self._admit()
+            self._carriers[effect[0]](*effect[1:])
         return True
 
     def _not_saved(self, error: StoreError, answers: list[tuple[Request, Any]]) -> None:
         for request, _ in answers:
             _give(request, error)
-        self._event("problem", "", "", "", f"nothing can be saved: {error}")
+        _log.error("nothing has changed, since nothing can be saved: %s", error)
         self.fleet = self._restored()
-        self.fleet.on_link(self._clock.now_ms(), self.history.connected)
+        self.fleet.on_link(self._clock.now_ms(), self.connected)
         time.sleep(_NO_DISK_MS / 1000)
 
-    def _know(self, node: str, row: Mapping[str, Any] | None) -> None:
-        """Keep the key of a node, and let it log in at the broker."""
+    def _know(self, table: str, node: Any, row: Mapping[str, Any] | None) -> None:
+        """Keep the key of a node that came, and drop what is kept of one that went."""
+        if table != "nodes" or (row is not None and node in self._keys):
+            return
         if row is None:
             self._keys.pop(node, None)
-            self.history.forget(node)
-        elif node not in self._keys:
-            self._keys[node] = row["key"]
+            self.outputs.forget(node)
         else:
-            return
-        self._admit()
+            self._keys[node] = row["key"]
+        self._logins_changed = True
 
     def _admit(self) -> None:
+        """Let the nodes log in at the broker."""
+        self._logins_changed = False
         words = {node: self.broker.password(key) for node, key in self._keys.items()}
         self.broker.admit({node: word for node, word in words.items() if word is not None})
 
@@ -257,7 +263,6 @@ class Service:
 
     def _event(self, kind: str, app: str, path: str, node: str, text: str) -> None:
         _log.info("%s", " ".join(word for word in (app, path, text) if word))
-        self.history.add_event(kind, app, path, node, text)
 
     def _home(self, node: str, settings: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return an agent's settings: who it is, and how it reaches the broker."""
@@ -274,12 +279,11 @@ class Service:
     # -- start, and now and then
 
     def _fleet_id(self) -> str:
-        file = self.data / "fleet"
-        if not file.exists():
-            new = file.with_suffix(".new")
-            new.write_text(compat.hex(compat.random_bytes(5)))
-            new.replace(file)
-        return file.read_text().strip()
+        known = self.store.setting("fleet")
+        if known is None:
+            known = compat.hex(compat.random_bytes(5))
+            self.store.commit([("store", "settings", "fleet", {"name": "fleet", "value": known})])
+        return str(known)
 
     def _restored(self) -> Fleet:
         """Return the core as the store knows it."""
@@ -307,7 +311,7 @@ class Service:
         if seconds >= self._broker_at:
             self._broker_at = seconds + _BROKER_S
             if said := self.broker.tend(seconds):
-                self._event("broker", "", "", "", said)
+                _log.warning("%s", said)
         if seconds >= self._machines_at:
             self._machines_at = seconds + self.options.machines_s
             self.workers.look()
@@ -337,7 +341,7 @@ def _deploy(service: Service, now: int, asked: dict[str, Any]) -> Any:
 
 def _status(service: Service, now: int, asked: dict[str, Any]) -> Any:
     told = service.fleet.status(asked.get("app"))
-    broker = {"url": service.broker.url, "connected": service.history.connected}
+    broker = {"url": service.broker.url, "connected": service.connected}
     return {**told, "fleet": service.fleet_id, "broker": broker}
 
 
@@ -348,7 +352,7 @@ def _logs(service: Service, now: int, asked: dict[str, Any]) -> Any:
     if path is not None and path not in {one["path"] for one in app["instances"]}:
         hint = "'fieldconf status' lists them"
         raise RequestError("unknown-instance", f"there is no instance {path!r}", hint)
-    return service.history.output(nodes, path)
+    return service.outputs.of(nodes, path)
 
 
 def _wish(service: Service, now: int, asked: dict[str, Any]) -> Any:
@@ -367,6 +371,6 @@ REQUESTS: dict[str, Handler] = {
     "why": lambda s, now, a: s.fleet.why(a["app"], a["path"]),
     "change": lambda s, now, a: s.fleet.change(a["id"]),
     "changes": lambda s, now, a: s.fleet.changes(),
-    "events": lambda s, now, a: s.history.events(a.get("app")),
+    "events": lambda s, now, a: s.store.events(a.get("app")),
     "logs": _logs,
 }
