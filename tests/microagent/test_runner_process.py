@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from fieldconf_microagent.children import TAIL, Output
+from fieldconf_microagent.python_step import ABSENT_STATUS
 from fieldconf_microagent.runner_process import ProcessRunner
 
 
@@ -132,6 +134,12 @@ def test_an_unknown_installer_fails_in_words(world):
     assert "'puppet'" in detail
 
 
+def test_no_exit_status_of_a_script_means_absent(world):
+    world.write("scripts/start.sh", f"exit {ABSENT_STATUS}\n")
+
+    assert world.run()[0] == "failed"
+
+
 def test_the_logger_writes_the_step(world):
     assert world.run("update", installer="logger", recipe_dir=None) == ("done", "")
     assert world.runner.logs() == [("/vm1/web", "update", b"update /vm1/web\n")]
@@ -198,10 +206,12 @@ def test_a_waiting_step_can_be_cancelled(tmp_path):
 
 def test_steps_wait_for_their_turn_in_order(tmp_path):
     world = World(tmp_path, limit=1)
+    world.write("files/order", "")
     world.write(
-        "scripts/start.sh", 'echo $ROBOCONF_INSTANCE_NAME >> "$FIELDCONF_FILES_DIR/order"\n'
+        "scripts/start.sh",
+        'cd "$FIELDCONF_FILES_DIR"\nmkdir running || exit 1\n'
+        "echo $ROBOCONF_INSTANCE_NAME >> order\nsleep 0.05\nrmdir running\n",
     )
-    (world.recipe / "files").mkdir()
     try:
         for name in "abcdef":
             world.start(path="/" + name)
@@ -288,6 +298,16 @@ def test_much_output_neither_blocks_nor_fills_memory(world):
     log = world.log()
     assert len(log) < 128 * 1024
     assert log.endswith(b"bytes left out]\n")
+
+
+def test_of_all_output_only_the_end_is_kept():
+    output = Output()
+    for _ in range(10):
+        output.add(b"x" * TAIL + b"\n")
+    output.add(b"the end")
+
+    assert len(output.tail) == TAIL
+    assert output.tail.endswith(b"\nthe end")
 
 
 def test_output_need_not_be_text(world):
