@@ -127,12 +127,10 @@ class Agent:
             self._dirty.update(self.exports.published)
             self._dirty.update((self._have, self._live))
             self._pulse_at = now
-        self._due = True
 
     def on_message(self, now: int, topic: str, payload: bytes) -> None:
         """A message has arrived; a wrong one is counted, told once per source, and dropped."""
         self.now = now
-        self._due = True
         if not payload:
             return
         try:
@@ -153,7 +151,6 @@ class Agent:
         if slot in published and slot not in self._dirty and not self.exports.is_current(slot):
             del published[slot]
             self._changed = True
-        self._due = True
 
     def on_ended(self, now: int, path: str, outcome: str, detail: str) -> None:
         """A step has ended: ``done``, ``absent``, ``failed``, ``timeout``, ``cancelled``."""
@@ -215,9 +212,10 @@ class Agent:
 
     def take(self) -> "list[tuple[Any, ...]]":
         """Return what has to be done now, in this order."""
-        if self._due:
+        if self._due or self.imports.changed:
             self._due = False
             self._settle()
+        if self.ready and self._dirty:
             self._flush()
         effects, self._effects = self._effects, []
         if self._changed:
@@ -248,6 +246,7 @@ class Agent:
             raise
         if want["v"] <= self.version:
             return
+        self._due = True
         self.version = want["v"]
         self.want = want
         self._reason = self._report = None
@@ -303,6 +302,7 @@ class Agent:
         if verb == "report":
             self._dirty.add(self._have)
         elif verb == "retry":
+            self._due = True
             for record in self.tree.order:
                 if not arguments or record.path in arguments:
                     record.begin_anew()
@@ -447,8 +447,6 @@ class Agent:
 
     def _flush(self) -> None:
         """Send every document that is due and whose predecessor has been acknowledged."""
-        if not self.ready:
-            return
         for topic in sorted(self._dirty - {self._have, self._live}) + [self._have, self._live]:
             if topic in self._dirty and topic not in self._inflight:
                 self._dirty.discard(topic)

@@ -25,7 +25,6 @@ class World:
         self.order = itertools.count()
         self.broker = Broker(self)
         self.nodes = {}
-        self.watchers = []
 
     def at(self, time, function, *arguments):
         heapq.heappush(self.queue, (time, next(self.order), function, arguments))
@@ -46,8 +45,6 @@ class World:
                 return condition()
             self.now, _, function, arguments = heapq.heappop(self.queue)
             function(*arguments)
-            for watch in self.watchers:
-                watch()
         return True
 
 
