@@ -8,13 +8,11 @@ A recipe is a file ``recipe.py`` with a function for each step that it wants to 
 The names of the functions are `STEPS`; each may be an ``async def``. A step without a function is
 *absent*, which counts as success; an exception fails the step.
 
-A process per step loads this module, so it imports next to nothing.
+Boards keep this module in memory and a process per step loads it, so it imports next to nothing.
 """
 
 import errno
 import sys
-
-from .variables import RENDERED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +20,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 STEPS = ("deploy", "start", "update", "stop", "undeploy", "check", "upgrade")
+
+#: Where templates are rendered to, inside the data folder of an instance.
+RENDERED = "rendered"
 
 #: File of a `python` recipe inside its folder.
 RECIPE = "recipe.py"

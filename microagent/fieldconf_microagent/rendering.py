@@ -1,12 +1,13 @@
 """Renders the `*.mustache` files of a recipe into the data folder of an instance.
 
-The template engine is only loaded when there is a template, since a board has little memory.
+The template engine, and what gathers the values, are only loaded when there is a template, since a
+board has little memory.
 """
 
 import os
 
 from . import compat
-from .variables import RENDERED, context
+from .recipe import RENDERED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def render_text(text: str, request: "dict[str, Any]", data_dir: str) -> str:
     Raises:
         ValueError: it is not well formed.
     """
-    return _render(text, context(request, data_dir), _texts(request["recipe_dir"]))
+    return _render(text, _context(request, data_dir), _texts(request["recipe_dir"]))
 
 
 def render_recipe(request: "dict[str, Any]", data_dir: str) -> None:
@@ -55,7 +56,7 @@ def render_recipe(request: "dict[str, Any]", data_dir: str) -> None:
     texts = _texts(recipe_dir)
     if not texts:
         return
-    seen = context(request, data_dir)
+    seen = _context(request, data_dir)
     for name in sorted(texts):
         try:
             text = _render(texts[name], seen, texts)
@@ -73,6 +74,12 @@ def _texts(recipe_dir: str) -> "dict[str, str]":
         except UnicodeError:
             raise ValueError("cannot render %s: it is not UTF-8" % name)
     return texts
+
+
+def _context(request: "dict[str, Any]", data_dir: str) -> "dict[str, Any]":
+    from .variables import context
+
+    return context(request, data_dir)
 
 
 def _render(text: str, seen: "dict[str, Any]", partials: "dict[str, str]") -> str:

@@ -51,6 +51,7 @@ class InlineRunner:
         if request is not None:
             self._waiting.remove(request)
             self._end(path, "cancelled", "cancelled before it began")
+            self._call_wake()
         elif self._async is not None:
             self._async.cancel(path)
 
@@ -100,7 +101,6 @@ class InlineRunner:
 
     def _end(self, path: str, outcome: str, detail: str) -> None:
         self._results.append((path, outcome, detail))
-        self._call_wake()
 
     def _begin(self, request: "dict[str, Any]") -> None:
         """Run a plain function to its end; begin an `async def`."""

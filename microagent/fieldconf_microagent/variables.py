@@ -16,6 +16,8 @@ Both are made from the step's *request*, a dict of plain values; nothing here re
 
 import sys
 
+from .recipe import RENDERED
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,9 +25,6 @@ if TYPE_CHECKING:
 
     Request = dict[str, Any]
     Value = Callable[[Request, str], str | None]
-
-#: Where templates are rendered to, inside the data folder of an instance.
-RENDERED = "rendered"
 
 
 def clean(text: str) -> str:
