@@ -9,6 +9,7 @@ QoS-1 answer (two hops), and the start of the very same script with posix_spawn.
 import multiprocessing
 import os
 import random
+import select
 import statistics
 import time
 
@@ -83,7 +84,7 @@ def _measure(hand, fifo, script, samples):
     for number in range(1, samples + 1):
         began = time.perf_counter()
         _publish_exports(hand, number)
-        os.read(fifo, 1)
+        _await_byte(fifo)
         found["reaction"].append(time.perf_counter() - began)
         _rest(hand)
         found["hops"].append(_ping(hand))
@@ -93,6 +94,12 @@ def _measure(hand, fifo, script, samples):
     mixed = random.Random(1).sample(found["start"], samples)
     found["floor"] = [a + b for a, b in zip(found["hops"], mixed, strict=True)]
     return found
+
+
+def _await_byte(fifo):
+    if not select.select([fifo], [], [], 30)[0]:
+        raise RuntimeError("the script did not start")
+    os.read(fifo, 1)
 
 
 def _rest(hand):
@@ -114,7 +121,7 @@ def _ping(hand):
 def _start(fifo, script):
     began = time.perf_counter()
     pid = os.posix_spawn("/bin/sh", ["/bin/sh", script], dict(os.environ))
-    os.read(fifo, 1)
+    _await_byte(fifo)
     seconds = time.perf_counter() - began
     os.waitpid(pid, 0)
     return seconds
@@ -124,7 +131,7 @@ class _echo:
     """A process that answers every ping, both with QoS 1."""
 
     def __init__(self, port):
-        ready = multiprocessing.get_context("spawn")
+        ready = multiprocessing.get_context("fork")
         self._ready = ready.Event()
         self._process = ready.Process(target=_answer, args=(port, self._ready), daemon=True)
 

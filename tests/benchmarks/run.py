@@ -1,4 +1,4 @@
-"""Runs the benchmarks and prints their tables: ``python tests/benchmarks/run.py [NAME…] [--quick]``.
+"""Runs benchmarks and prints their tables: ``python tests/benchmarks/run.py [NAME…] [--quick]``.
 
 Not part of the tests: nothing here is asserted. docs/benchmarks.md tells what is measured, how, and
 what came of it. Needs mosquitto; what else is missing is said and left out.
