@@ -4,6 +4,7 @@ import pytest
 
 from fieldconf_dsl.build import build_graph
 from fieldconf_dsl.build_instances import MAX_INSTANCES, build_instances
+from fieldconf_dsl.check_model import check_model
 from fieldconf_dsl.model import (
     Component,
     Export,
@@ -159,6 +160,14 @@ def test_containment_follows_facets_and_inheritance():
     assert may_contain(graph, None, "VM") and may_contain(graph, "VM", "Jetty")
     assert not may_contain(graph, None, "App") and not may_contain(graph, "VM", "App")
     assert not may_contain(graph, None, "Unknown")
+
+
+@pytest.mark.parametrize("children", ["A,", "A, ", "A,,,", "A , A"])
+def test_commas_at_the_end_of_a_list_add_nothing(children):
+    text = f"VM {{\n installer: target;\n children: {children};\n}}\nA {{\n installer: x;\n}}"
+
+    assert check_model(parse(text)) == []
+    assert graph_of(text).components["VM"].children == ("A",)
 
 
 def test_comment_right_above_describes():
