@@ -31,6 +31,8 @@ GRACE_S = 2.0
 # Nothing tells us when a whole group has ended, so we look, only while one is being ended. Where
 # the system lacks pidfd_open we look for the end of every child.
 _LOOK_EVERY_S = 0.02
+# epoll refuses more than 24 days.
+_LONGEST_S = 3600.0
 _READ = 64 * 1024
 # Linux gives a pipe 64 KiB; more than this at the end is a service that goes on writing.
 _MOST_LEFT = 1024 * 1024
@@ -160,7 +162,8 @@ class Watcher:
             return None
         if any(child.why or child.pidfd is None for child in self._children):
             return _LOOK_EVERY_S
-        return max(0.0, min(child.deadline for child in self._children) - time.monotonic())
+        first = min(child.deadline for child in self._children)
+        return min(_LONGEST_S, max(0.0, first - time.monotonic()))
 
     def _add(self, child: Child) -> None:
         self._children.append(child)

@@ -183,6 +183,12 @@ def test_a_step_has_time_to_clean_up_when_it_is_cancelled(world):
     assert (world.data_root / "vm1+web" / "cleaned").exists()
 
 
+def test_a_time_limit_may_be_a_year(world):
+    world.write("scripts/start.sh", "sleep 0.2\n")
+
+    assert world.run(timeout_ms=366 * 86_400_000) == ("done", "")
+
+
 def test_cancelling_nothing_is_fine(world):
     world.runner.cancel("/nobody")
 
