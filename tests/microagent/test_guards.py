@@ -82,6 +82,11 @@ CHOOSERS = {
 }
 
 
+def test_list_of_modules_for_cpython_names_only_what_exists():
+    there = {file.stem for file in (interpreters.PACKAGES / "fieldconf_microagent").glob("*.py")}
+    assert interpreters.CPYTHON_ONLY <= there
+
+
 @pytest.mark.parametrize("file", MODULES, ids=name)
 def test_only_choosers_import_what_is_for_cpython_alone(file):
     assert set(one_python_imports(file)) <= CHOOSERS.get(file.stem, set())

@@ -14,6 +14,27 @@ def test_clock_never_goes_back():
     assert compat.ticks_diff(compat.ticks_ms(), compat.ticks_ms()) <= 0
 
 
+def test_clock_goes_on_when_the_counter_below_it_wraps():
+    counter = [(1 << 30) - 5]
+
+    def difference(end, start):
+        return ((end - start + (1 << 29)) & ((1 << 30) - 1)) - (1 << 29)
+
+    real = compat.ticks_ms, compat.ticks_diff
+    compat.ticks_ms, compat.ticks_diff = (lambda: counter[0]), difference
+    try:
+        clock = compat.Clock()
+        times = []
+        for step in (5, 1000, 1 << 28, 1 << 28, 1 << 28, 1 << 28):
+            counter[0] = (counter[0] + step) & ((1 << 30) - 1)
+            times.append(clock.now_ms())
+    finally:
+        compat.ticks_ms, compat.ticks_diff = real
+
+    assert times[:2] == [5, 1005]
+    assert times[-1] == (1 << 30) + 1005
+
+
 def test_random_numbers_stay_below_their_limit():
     seen = {compat.random_below(3) for _ in range(200)}
     assert seen == {0, 1, 2}
@@ -86,7 +107,12 @@ def test_inflate_refuses_broken_data():
 def test_marks_are_stable_as_long_as_the_machine_runs():
     assert compat.hardware_mark() == compat.hardware_mark()
     assert len(compat.hardware_mark()) == 16
-    assert compat.run_mark()
+    if compat.exists("/proc/sys/kernel/random/boot_id"):
+        boot = compat.read_file("/proc/sys/kernel/random/boot_id").decode().strip()
+        assert compat.run_mark() == compat.run_mark()
+        assert compat.run_mark().startswith(boot + "-")
+    else:
+        assert compat.run_mark() != compat.run_mark()
 
 
 def test_platform_says_which_python_it_is():
