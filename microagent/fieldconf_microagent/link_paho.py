@@ -60,6 +60,7 @@ class PahoLink:
         self._client: mqtt.Client | None = None
         self._attempt: threading.Thread | None = None
         self._failure: str | None = None
+        self._tried = False
         self._accepted_by = 0.0
         self._up = False
         self._events: list[Event] = []
@@ -73,7 +74,7 @@ class PahoLink:
         client = self._new_client()
         if will is not None:
             client.will_set(will[0], will[1], qos=1, retain=True)
-        self._client, self._up, self._failure = client, False, None
+        self._client, self._up, self._failure, self._tried = client, False, None, False
         self._unacked.clear()
         self._attempt = threading.Thread(target=self._try, args=(client,), daemon=True)
         self._attempt.start()
@@ -170,6 +171,8 @@ class PahoLink:
             client.connect(self._host, self._port, self._keepalive_s)
         except (OSError, ValueError) as error:
             self._failure = str(error) or type(error).__name__
+        # Not the end of the thread, which comes a moment after the wake.
+        self._tried = True
         self.wake()
 
     def _wait(self, timeout_ms: int) -> None:
@@ -192,7 +195,7 @@ class PahoLink:
         if client is None:
             return
         if self._attempt is not None:
-            if self._attempt.is_alive():
+            if not self._tried:
                 return
             self._attempt.join()
             self._attempt = None

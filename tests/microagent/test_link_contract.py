@@ -215,7 +215,7 @@ def test_poll_without_a_connection_waits(broker):
 def test_paho_link_is_woken_by_another_thread(broker):
     link = PahoLink(broker.url, "sleeper")
     woken = threading.Event()
-    waker = threading.Thread(target=lambda: (link.wake(), woken.set()))
+    waker = threading.Thread(target=lambda: (woken.set(), link.wake()))
     waker.start()
 
     # Returns before its time, or the test's own time limit ends it.
