@@ -5,13 +5,14 @@ runs and nothing is kept on disk. When this process ends, its machines are gone.
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from fieldconf_microagent import compat, settings
-from fieldconf_microagent.host import Host, assemble
+from fieldconf_microagent.host import BOOT, Host, assemble
 from fieldconf_microagent.link_paho import PahoLink
 from fieldconf_microagent.main_cpython import about, make_link
 
@@ -142,10 +143,13 @@ class MemoryHost(Host):
 
 
 class MemoryStore:
-    """Keeps what `store.Store` keeps, in memory."""
+    """Keeps what `store.Store` keeps, in memory.
+
+    The boot number begins with the time: it has to be higher than in any process before.
+    """
 
     def __init__(self) -> None:
-        self._kept: dict[str, bytes] = {}
+        self._kept: dict[str, bytes] = {BOOT: b"%d" % (time.time_ns() // 1_000_000)}
 
     def load(self, name: str) -> bytes | None:
         return self._kept.get(name)
