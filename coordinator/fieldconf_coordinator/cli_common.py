@@ -178,7 +178,7 @@ def address(instance: Mapping[str, Any]) -> str:
         if name.rpartition(".")[2].lower().startswith("port") and value
     ]
     host = str(instance.get("address") or "")
-    return f"{host}:{ports[0]}" if ports else host
+    return f"{host}:{ports[0]}" if host and ports else host
 
 
 def note(instance: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ refused, and the core is made anew from what is on disk.
 
 import logging
 import random
+import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -38,6 +39,8 @@ _BROKER_S = 0.25
 _NO_DISK_MS = 1000
 
 _log = logging.getLogger(__name__)
+
+_STOPPING = RequestError("stopped", "the coordinator is stopping")
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,9 @@ class Service:
         self.workers = Workers(self.fleet_id, data / "nodes", self._home, self.link.wake)
         self._serving = Serving(self.recipes, options.domain)
         self._requests: SimpleQueue[Request] = SimpleQueue()
-        self._stopping = self._logins_changed = False
+        self._stopping = self._closed = self._logins_changed = False
+        # Nobody may come in once the last request was answered.
+        self._door = threading.Lock()
         self._broker_at = self._machines_at = 0.0
         self._carriers: dict[str, Callable[..., None]] = {
             "store": self._know,
@@ -125,10 +130,7 @@ class Service:
             if name == "deploy":
                 # Reading and packing takes a while, which the loop need not wait for.
                 arguments["kept"] = self.templates.keep(Path(arguments.pop("path")))
-            request = Request(name, arguments)
-            self._requests.put(request)
-            self.link.wake()
-            return request.answer.result()
+            return self._queue(Request(name, arguments)).result()
         except TemplateError as error:
             found = [{**problem.as_json(), "text": str(problem)} for problem in error.problems]
             raise RequestError("bad-template", str(error), problems=found) from error
@@ -139,6 +141,14 @@ class Service:
         except StoreError as error:
             hint = "nothing has changed; make room on the disk and ask again"
             raise RequestError("disk", str(error), hint) from error
+
+    def _queue(self, request: Request) -> "Future[Any]":
+        with self._door:
+            if self._closed:
+                raise _STOPPING
+            self._requests.put(request)
+        self.link.wake()
+        return request.answer
 
     def stop(self) -> None:
         """Let `run` return soon; may be called from a signal handler."""
@@ -157,9 +167,12 @@ class Service:
 
     def close(self) -> None:
         """Refuse what still waits and let go of everything; nodes live on."""
-        self._stopping = True
+        with self._door:
+            if self._closed:
+                return
+            self._stopping = self._closed = True
         for request in self._waiting():
-            request.answer.set_exception(RequestError("stopped", "the coordinator is stopping"))
+            _give(request, _STOPPING)
         self.link.close()
         self.workers.close()
         self.recipes.close()
