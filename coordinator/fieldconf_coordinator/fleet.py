@@ -140,7 +140,7 @@ class Fleet:
             return
         self._up_since = now
         for node in list(self.world.nodes.values()):
-            node.heard = now
+            node.heard = now - 1  # counts as unheard until it says something
             self._machines.advance(node)
         self._greeting = list(self.world.nodes)
         self._timers.set("greet", now)
@@ -221,12 +221,12 @@ class Fleet:
             self._asking = [
                 node.id
                 for node in self.world.nodes.values()
-                if node.heard <= self._up_since and node.phase in _ASKED
+                if node.heard < self._up_since and node.phase in _ASKED
             ]
         now, self._asking = self._asking[:_GREETED_AT_ONCE], self._asking[_GREETED_AT_ONCE:]
         for node_id in now:
             node = self.world.nodes.get(node_id)
-            if node is not None and node.heard <= self._up_since:
+            if node is not None and node.heard < self._up_since:
                 self._orders.send(node, "report")
         if self._asking and self.world.link:
             self._timers.set("report", self.world.now + _GREET_MS)

@@ -24,6 +24,9 @@ FORGETTING = "forgetting"  # was asked to clear its topics and to wipe itself
 DESTROYING = "destroying"
 CLEARING = "clearing"  # the machine is gone, its topics are not
 
+#: Phases in which a node runs nothing any more.
+WITHDRAWN = frozenset((FORGETTING, DESTROYING, CLEARING))
+
 _NOTHING: tuple[Any, ...] = ()
 
 

@@ -9,7 +9,7 @@ Every change of the index marks the nodes whose wants depend on it; nobody else 
 
 from collections.abc import Callable, Iterable
 
-from .model import Application, Node, World
+from .model import WITHDRAWN, Application, Node, World
 
 _NONE: frozenset[str] = frozenset()
 
@@ -28,6 +28,10 @@ class Providers:
 
     def refresh(self, node: Node) -> None:
         """Look at the instances of `node` again; and mark it."""
+        self._mark(node)
+        if node.phase in WITHDRAWN:
+            self.drop(node)
+            return
         exported: set[str] = set()
         imported: set[str] = set()
         outside: set[str] = set()
@@ -36,7 +40,6 @@ class Providers:
             if not instance.leaving:
                 imported |= instance.kind.imported
                 outside |= instance.kind.outside
-        self._mark(node)
         self._set(node, exported, imported, outside)
 
     def drop(self, node: Node) -> None:

@@ -247,6 +247,8 @@ class Requests:
         above = None if parent is None else self.instance(app, parent)
         if above is not None and above.leaving:
             raise FleetError("conflict", f"{above.path} is being removed")
+        if "/" in name:
+            raise FleetError("bad-name", f"{name!r} cannot be a name", "leave out the '/'")
         path = f"{above.path if above else ''}/{name}"
         if component not in app.kinds:
             known = ", ".join(sorted(app.kinds))

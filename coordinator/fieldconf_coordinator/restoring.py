@@ -7,13 +7,11 @@ from fieldconf_dsl.model import Template
 
 from . import rows
 from .kinds import make_kinds, work_out
-from .model import CLEARING, DESTROYING, FORGETTING, Application, World
+from .model import Application, World
 from .wants import Wants
 
 Row = Mapping[str, Any]
 Rows = Mapping[str, Iterable[Row]]
-
-_WITHDRAWN = frozenset((FORGETTING, DESTROYING, CLEARING))
 
 
 def restore(world: World, wants: Wants, stored: Rows, templates: Mapping[str, Template]) -> None:
@@ -31,8 +29,7 @@ def restore(world: World, wants: Wants, stored: Rows, templates: Mapping[str, Te
         node = rows.to_node(row, app, app.instances[row["path"]])
         world.nodes[node.id] = node.root.node = node
     for node in world.nodes.values():
-        if node.phase not in _WITHDRAWN:
-            wants.providers.refresh(node)
+        wants.providers.refresh(node)
 
 
 def _instances(world: World, stored: Iterable[Row]) -> None:

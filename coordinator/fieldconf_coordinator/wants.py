@@ -13,12 +13,12 @@ from typing import Any
 
 from fieldconf_microagent import codec, envelope, states, topics
 
-from .model import CLEARING, DESTROYING, EMPTYING, FORGETTING, Instance, Node, World
+from .model import EMPTYING, WITHDRAWN, Instance, Node, World
 from .options import instance_options
 from .outbox import Outbox
 from .providers import Providers
 
-_EMPTY = frozenset((EMPTYING, FORGETTING, DESTROYING, CLEARING))
+_EMPTY = WITHDRAWN | {EMPTYING}
 
 _AGAIN_MS = 10_000
 _AGAIN_LONGEST_MS = 300_000

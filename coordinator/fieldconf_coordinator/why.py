@@ -130,7 +130,8 @@ class Why:
         )
         for prefix in missing[:1]:
             self._waits.append((instance.path, prefix))
-            wanted = ", ".join(f"{prefix}.{n}" for n in instance.kind.imports[prefix][1])
+            names = instance.kind.imports.get(prefix, [True, ["*"]])[1]
+            wanted = prefix if "*" in names else ", ".join(f"{prefix}.{name}" for name in names)
             self._say(instance, f"waits for {wanted}")
             self._provider(app, instance, prefix)
 

@@ -1,4 +1,4 @@
-"""A fleet with agents that are played by the test: what is published is kept, what is said is sealed."""
+"""A fleet whose agents are played by the test: what is published is kept, answers are sealed."""
 
 import random
 
@@ -162,9 +162,7 @@ class Desk:
         """Say what `node` has; without words about it: all that is wanted, as it is wanted."""
         want = self.want_of(node.id, node.key)
         if instances is None:
-            instances = {
-                e["p"]: {"s": e["w"], **({"d": e["d"]} if "d" in e else {})} for e in want["i"]
-            }
+            instances = as_wanted(want)
         if seq is None:
             seq = self.seq[node.id] = self.seq.get(node.id, 0) + 1
         document = {
@@ -201,6 +199,20 @@ class Desk:
         sealed = envelope.seal(node.key, node.id, "did", codec.pack([order, boot, status, result]))
         self.fleet.on_message(self.now, "did", node.id, sealed)
         return self.take()
+
+
+def as_wanted(want):
+    """Return what an agent reports that has done all that is wanted."""
+    found = {}
+    for entry in want["i"]:
+        above = found.get(entry["p"].rpartition("/")[0], {"s": "deployed-started"})["s"]
+        state = entry["w"]
+        if above == "not-deployed":
+            state = above
+        elif state == "deployed-started" != above:
+            state = "waiting-for-ancestor"
+        found[entry["p"]] = {"s": state, **({"d": entry["d"]} if "d" in entry else {})}
+    return found
 
 
 def orders(effects, node):
