@@ -146,10 +146,11 @@ class Host:
         now = self._now_ms()
         for path, outcome, detail in self.runner.poll():
             self.agent.on_ended(now, path, outcome, detail)
+        self._carry_out()
         wake = self.agent.next_wake()
         if wake is not None and wake <= now:
             self.agent.tick(now)
-        self._carry_out()
+            self._carry_out()
         self._tend_recipes(now)
         self._send_logs(now)
         if self._connect_at is not None and now >= self._connect_at and self.ended is None:

@@ -1,0 +1,281 @@
+"""The loop around the agent's core: order of effects, saving, recipes, coming and going."""
+
+import pytest
+
+from fieldconf_microagent import codec, envelope, topics
+from fieldconf_microagent.host import Host, assemble
+from fieldconf_targets.memory import MemoryStore, NoRecipes, WrittenSteps
+
+KEY = bytes(range(32))
+SETTINGS = {
+    "node": "n1",
+    "domain": "fc",
+    "key": KEY,
+    "enrolment": 1,
+    "ip": "",
+    "keepalive": 60,
+    "reconnect": 1000,
+}
+
+
+class Clock:
+    def __init__(self):
+        self.now = 0
+
+    def __call__(self):
+        return self.now
+
+
+class Link:
+    """Does what the test says, and writes down what it is told."""
+
+    def __init__(self, clock, journal):
+        self.clock = clock
+        self.journal = journal
+        self.coming = []
+        self.waits = []
+        self.tokens = 0
+        self.closed = False
+
+    def connect(self, will):
+        self.journal.append(("connect", will))
+
+    def subscribe(self, names):
+        self.journal.append(("subscribe", sorted(names)))
+
+    def unsubscribe(self, names):
+        self.journal.append(("unsubscribe", sorted(names)))
+
+    def publish(self, topic, payload, qos, retain):
+        self.tokens += 1
+        self.journal.append(("publish", topic, payload))
+        return self.tokens
+
+    def poll(self, timeout_ms):
+        self.waits.append(timeout_ms)
+        coming, self.coming = self.coming, []
+        if not coming:
+            self.clock.now += timeout_ms
+        return coming
+
+    def address(self):
+        return "10.0.0.7"
+
+    def wake(self): ...
+
+    def close(self):
+        self.closed = True
+
+
+class Store(MemoryStore):
+    def __init__(self, journal):
+        super().__init__()
+        self.journal = journal
+        self.full = False
+        del self._kept["boot"]
+
+    def save(self, name, data):
+        if self.full:
+            raise OSError(28, "No space left on device")
+        self.journal.append(("save", name))
+        super().save(name, data)
+
+
+class Recipes(NoRecipes):
+    def __init__(self):
+        self.puts = []
+        self.wiped = False
+
+    def on_put(self, now, digest, index, total, data):
+        self.puts.append((digest, index, total, data))
+
+
+class World:
+    """A host with everything around it."""
+
+    def __init__(self):
+        self.journal = []
+        self.log = []
+        self.clock = Clock()
+        self.store = Store(self.journal)
+        self.start()
+
+    def start(self):
+        self.link = Link(self.clock, self.journal)
+        self.recipes = Recipes()
+        self.runner = WrittenSteps(self.link.wake)
+        agent = assemble(
+            SETTINGS, self.store, "mark", 0, lambda n: 0, installers=["logger"], info={}, parallel=1
+        )
+        self.host = Host(
+            agent,
+            self.link,
+            self.runner,
+            self.recipes,
+            self.store,
+            self.clock,
+            lambda level, text: self.log.append((level, text)),
+            lambda: self.journal.append(("wiped",)),
+            lambda n: 0,
+        )
+        self.journal.clear()
+
+    def turn(self, *events):
+        self.link.coming = list(events)
+        self.host.turn(1000)
+
+    def connected(self):
+        """Connect, subscribe, and have everything acknowledged."""
+        self.turn()
+        self.turn(("up",))
+        self.turn(("subscribed",))
+        self.turn(*[("acked", token) for token in range(1, self.link.tokens + 1)])
+        self.journal.clear()
+        return self
+
+    def kinds(self):
+        return [
+            entry[:2] if entry[0] in ("publish", "save") else entry[:1] for entry in self.journal
+        ]
+
+    def want(self, **more):
+        want = {"v": 1, "app": "a1", "name": "shop", "path": "/vm", "lost": 0, "i": [], "up": []}
+        want.update({"pub": [], "prov": {}}, **more)
+        sealed = envelope.seal(KEY, "n1", "want", codec.pack(want))
+        return ("message", "fc/n1/want", sealed)
+
+
+ONE_INSTANCE = [
+    {"p": "/vm", "c": "VM", "t": "target", "w": "deployed-started", "x": {}, "m": {}},
+    {"p": "/vm/a", "c": "A", "t": "logger", "w": "deployed-started", "x": {}, "m": {}},
+]
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+def test_will_says_offline_for_this_boot(world):
+    world.turn()
+
+    assert world.journal[-1] == ("connect", ("fc/n1/live", codec.pack([1, 1, False])))
+
+
+def test_boot_number_is_raised_on_disk_before_the_first_connection(world):
+    assert world.store.load("boot") == b"1"
+
+    world.start()
+
+    assert world.store.load("boot") == b"2"
+    assert world.host.agent.triple[1] == 2
+
+
+def test_documents_follow_the_acknowledged_subscription(world):
+    world.turn()
+    world.turn(("up",))
+    assert ("publish", "fc/n1/have") not in world.kinds()
+
+    world.turn(("subscribed",))
+
+    assert [kind for kind in world.kinds() if kind[0] == "publish"] == [
+        ("publish", "fc/n1/have"),
+        ("publish", "fc/n1/live"),
+        ("publish", "fc/n1/pulse"),
+    ]
+
+
+def test_state_is_saved_before_a_step_begins(world):
+    world.connected().turn(world.want(i=ONE_INSTANCE))
+
+    assert world.kinds()[0] == ("save", "state")
+    assert world.runner.steps[0] == ("/vm/a", "deploy")
+
+
+def test_nothing_is_begun_while_the_state_cannot_be_saved(world):
+    world.connected()
+    world.store.full = True
+    world.turn(world.want(i=ONE_INSTANCE))
+    world.turn()
+
+    assert list(world.runner.steps) == []
+    assert any("cannot save the state" in text for _, text in world.log)
+    logged = [entry for entry in world.journal if entry[1] == "fc/n1/log"]
+    assert b"cannot save the state" in logged[0][2]
+
+    world.store.full = False
+    world.turn()
+    world.turn()
+
+    assert world.runner.steps[0] == ("/vm/a", "deploy")
+
+
+def test_lost_connection_is_tried_again_with_growing_pauses(world):
+    world.turn()
+    pauses = []
+    for _ in range(4):
+        world.journal.clear()
+        before = world.clock.now
+        world.turn(("down", "nobody there"))
+        while not world.journal:
+            world.turn()
+        pauses.append(world.clock.now - before)
+
+    assert pauses == [0, 1000, 2000, 4000]
+
+
+def test_pieces_of_recipes_reach_the_fetcher_and_forged_ones_do_not(world):
+    world.connected()
+    piece = codec.pack([b"d" * 32, 0, 4, b"data"])
+
+    world.turn(("message", "fc/n1/put", envelope.seal(KEY, "n1", "put", piece)))
+    world.turn(("message", "fc/n1/put", envelope.seal(bytes(32), "n1", "put", piece)))
+    world.turn(("message", "fc/n1/put", b"\xc1"))
+
+    assert world.recipes.puts == [(b"d" * 32, 0, 4, b"data")]
+    assert sum("refused fc/n1/put" in text for _, text in world.log) == 1
+
+
+def test_address_that_reaches_the_broker_is_told_and_kept(world):
+    world.connected()
+    assert world.store.load("address") == b"10.0.0.7"
+
+    world.start()
+
+    assert world.host.agent.settings["ip"] == "10.0.0.7"
+
+
+def test_forgotten_agent_clears_its_topics_and_wipes_itself_before_it_goes(world):
+    world.connected()
+    order = codec.pack(["1", 1, 60, "forget", []])
+    world.turn(("message", "fc/n1/do", envelope.seal(KEY, "n1", "do", order)))
+
+    cleared = [entry[1] for entry in world.journal if entry[0] == "publish" and not entry[2]]
+    assert cleared == [topics.have("fc", "n1"), topics.live("fc", "n1")]
+    assert world.kinds().index(("publish", "fc/n1/did")) < world.kinds().index(("wiped",))
+    assert world.store.load("state") is None
+    assert world.host.run() == "forgotten by the coordinator"
+    assert world.link.closed
+
+
+def test_stopped_agent_says_goodbye_and_leaves_its_instances(world):
+    world.connected().turn(world.want(i=ONE_INSTANCE))
+    world.turn()
+    world.host.stop()
+
+    assert world.host.run() == "stopped"
+
+    goodbye = [entry for entry in world.journal if entry[1:2] == ("fc/n1/live",)][-1]
+    assert codec.unpack(goodbye[2]) == [1, 1, False]
+    assert ("/vm/a", "stop") not in world.runner.steps
+    assert world.link.closed
+
+
+def test_loop_sleeps_until_the_next_date(world):
+    world.connected()
+    world.link.waits.clear()
+
+    world.host.turn(60000)
+
+    # Nothing is due before the next pulse.
+    assert world.link.waits == [60000]
