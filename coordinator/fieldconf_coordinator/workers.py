@@ -5,6 +5,7 @@ make the calls. The calls of one node are made one after the other, in order.
 """
 
 import logging
+import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -45,6 +46,7 @@ class Workers:
         self._home = home
         self._wake = wake
         self._targets: dict[str, Target] = {}
+        self._making = threading.Lock()
         self._queues: dict[str, deque[Callable[[], Result | None]]] = {}
         self._ended: SimpleQueue[tuple[str, Result | None]] = SimpleQueue()
         self._found: SimpleQueue[Result] = SimpleQueue()
@@ -58,10 +60,12 @@ class Workers:
         Raises:
             TargetError: there is none.
         """
-        if handler not in self._targets:
-            made = registry.target_class(handler)(self._fleet, self._folder / handler)
-            self._targets[handler] = made
-        return self._targets[handler]
+        # Two threads that make the first two nodes must not make a target each.
+        with self._making:
+            if handler not in self._targets:
+                made = registry.target_class(handler)(self._fleet, self._folder / handler)
+                self._targets[handler] = made
+            return self._targets[handler]
 
     def begin(self, kind: str, node: str, settings: Mapping[str, Any]) -> None:
         """Make a call (`kind` is that of the effect) after the earlier ones of this node."""
@@ -76,7 +80,7 @@ class Workers:
         A machine counts as dead when it was so twice in a row: one that is just being made again,
         or has ended for good reasons a moment ago, is none.
         """
-        for handler, target in self._targets.items():
+        for handler, target in list(self._targets.items()):
             if handler not in self._looking:
                 self._looking.add(handler)
                 self._threads.submit(self._look, handler, target)
