@@ -11,6 +11,7 @@ import platform
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 import bench
@@ -39,8 +40,8 @@ def _run(name, quick):
                 table.print()
         except bench.Unavailable as error:
             print(f"\n### {name}\n\nleft out: {error}")
-        except Exception as error:  # the others are still worth running
-            print(f"\n### {name}\n\nbroke down: {error!r}", file=sys.stderr)
+        except Exception:  # the others are still worth running
+            print(f"\n### {name}\n\nbroke down:\n\n{traceback.format_exc()}", flush=True)
             return 1
     print(f"\n({name}: {time.monotonic() - began:.0f} s)", flush=True)
     return 0
