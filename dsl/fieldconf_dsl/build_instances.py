@@ -136,7 +136,7 @@ class _Expansion:
 
     def run(self, sources: list[Source]) -> BuiltInstances:
         if sum(_size(source.block) for source in sources) > MAX_INSTANCES:
-            what = f"the counts make more than {MAX_INSTANCES:,} instances"
+            what = f"the counts make more than {MAX_INSTANCES:,} instances; lower them"
             return BuiltInstances(problems=[problem("FC_LIMIT_EXCEEDED", self._whole(), what)])
         for source in sources:
             self._expand(source, _Read(source.block, self.graph), "")

@@ -71,7 +71,7 @@ def _check_graph(path: Path) -> list[Problem]:
         built = build_graph(gathered.usable)
         problems += built.problems
         if built.graph is not None:
-            found = validate_graph(built.graph, built.places)
+            found = validate_graph(built.graph, built.places, path.name)
             problems += found
             if not has_severe(found):
                 problems += warn_of_cycles(built.graph, built.places)

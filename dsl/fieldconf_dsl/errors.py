@@ -103,7 +103,9 @@ CODES: dict[str, Kind] = {
     "PM_INVALID_INSTANCE_ELEMENT": _severe(
         "an instance holds properties and instances; move {what} out of it", "program"
     ),
-    "PM_INVALID_INSTANCE_COUNT": _severe("the count {what} is no whole number of at least 1"),
+    "PM_INVALID_INSTANCE_COUNT": _severe(
+        "the count {what} is no whole number above 0; write how many instances are meant"
+    ),
     "PM_USELESS_INSTANCE_COUNT": _warning("a count of 1 changes nothing; remove it"),
     "PM_PROPERTY_NOT_APPLIABLE": _severe("the property {what} does not apply here; remove it"),
     "PM_DUPLICATE_PROPERTY": _severe("the property {what} is set twice; keep one of them"),
@@ -282,7 +284,7 @@ CODES: dict[str, Kind] = {
     "FC_CYCLE_IN_IMPORTS": _warning(
         "none of these can ever start, since each waits for the next: {what}"
     ),
-    "FC_LIMIT_EXCEEDED": _severe("{what}; make it smaller"),
+    "FC_LIMIT_EXCEEDED": _severe("a bound is passed: {what}"),
     "FC_UNSAFE_PATH": _severe("{what} leads out of the template; replace the link by the file"),
 }
 

@@ -90,7 +90,10 @@ def open_folder(root: Path) -> Tree:
         for name in sorted(names):
             size += _add_file(tree, root, real_root, here / name)
         if len(tree.files) > MAX_FILES or size > MAX_ALL:
-            what = f"more than {MAX_FILES:,} files or {MAX_ALL >> 20} MiB in the template"
+            what = (
+                f"the template has more than {MAX_FILES:,} files or {MAX_ALL >> 20} MiB; "
+                "leave out what is no recipe"
+            )
             tree._refuse("FC_LIMIT_EXCEEDED", what)
             break
     return tree
@@ -110,7 +113,8 @@ def _add_file(tree: Tree, root: Path, real_root: Path, path: Path) -> int:
     if not stat.S_ISREG(info.st_mode):
         return 0
     if info.st_size > MAX_FILE:
-        tree._refuse("FC_LIMIT_EXCEEDED", f"{quoted(name)} has more than {MAX_FILE >> 20} MiB")
+        what = f"{quoted(name)} has more than {MAX_FILE >> 20} MiB; let the recipe fetch it"
+        tree._refuse("FC_LIMIT_EXCEEDED", what)
     tree._add(name, RecipeFile(name, _mode(info.st_mode), functools.partial(_read_file, real)))
     return info.st_size
 

@@ -73,7 +73,7 @@ class Gathered:
 def read_source(content: bytes, name: str) -> SourceFile:
     """Parse and check one file by itself; its problems are in it, parse errors first."""
     if len(content) > MAX_SOURCE:
-        what = f"the file has more than {MAX_SOURCE >> 20} MiB"
+        what = f"the file has more than {MAX_SOURCE >> 20} MiB; split it and import the parts"
         return SourceFile(name, [], [], [problem("FC_LIMIT_EXCEEDED", Place(name, 1, 1), what)])
     try:
         text = content.decode("utf-8-sig")
@@ -104,33 +104,47 @@ def gather(entry: str, read: Read, kind: str) -> Gathered:
     waiting = [(posixpath.normpath(entry), "")]
     asked = {waiting[0][0]}
     while waiting:
-        path, place = waiting.pop(0)
-        try:
-            content = read(path)
-        except OSError as error:
-            what = f"{error.strerror or error}; restore it and try again"
-            result.problems.append(problem("P_IO_ERROR", Place(path, 1, 1), what))
-            continue
-        if content is None:
-            what = quoted(path) + (f" ({place})" if place else "")
-            result.problems.append(problem("CO_UNREACHABLE_FILE", Place(entry), what))
-            continue
-        file = read_source(content, path)
-        result.parsed.add(path)
-        result.problems += file.problems
-        if has_severe(file.problems):
-            continue
-        if file.kind not in (kind, AGGREGATOR, EMPTY):
-            code = "CO_NOT_A_GRAPH" if kind == GRAPH else "CO_NOT_INSTANCES"
-            result.problems.append(problem(code, Place(entry), quoted(path)))
+        path, shown = waiting.pop(0)
+        file = _take(path, shown, entry, read, kind, result)
+        if file is None:
             continue
         result.usable.append(file)
         for found in file.imports():
             target = posixpath.normpath(found.path.lstrip("/"))
             if target not in asked:
                 asked.add(target)
-                waiting.append((target, f"imported at {path}:{found.line}"))
+                shown = f"{quoted(target)} (imported at {path}:{found.line})"
+                waiting.append((target, shown))
     return result
+
+
+def _take(
+    path: str, shown: str, entry: str, read: Read, kind: str, result: Gathered
+) -> SourceFile | None:
+    """Read one file and put its problems into `result`; None where it cannot be used.
+
+    A wrong import is told of the entry file, as by Roboconf; `shown` names the culprit.
+    """
+    try:
+        content = read(path)
+    except OSError as error:
+        what = f"{error.strerror or error}; restore it and try again"
+        result.problems.append(problem("P_IO_ERROR", Place(path, 1, 1), what))
+        return None
+    if content is None:
+        what = shown or quoted(path)
+        result.problems.append(problem("CO_UNREACHABLE_FILE", Place(entry), what))
+        return None
+    file = read_source(content, path)
+    result.parsed.add(path)
+    result.problems += file.problems
+    if has_severe(file.problems):
+        return None
+    if file.kind not in (kind, AGGREGATOR, EMPTY):
+        code = "CO_NOT_A_GRAPH" if kind == GRAPH else "CO_NOT_INSTANCES"
+        result.problems.append(problem(code, Place(entry), shown or quoted(path)))
+        return None
+    return file
 
 
 # Templates -----------------------------------------------------------------------------------
@@ -249,7 +263,8 @@ class _Loader:
     def _validate(
         self, descriptor: Descriptor, built: BuiltGraph, graph: Graph, instances: BuiltInstances
     ) -> None:
-        found = validate_graph(graph, built.places)
+        entry = f"graph/{descriptor['graph-entry-point']}"
+        found = validate_graph(graph, built.places, entry)
         self.problems += found
         if has_severe(found):
             self.problems += validate_instances(graph, instances.instances, instances.blocks)

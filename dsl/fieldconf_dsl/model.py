@@ -276,7 +276,7 @@ def _judge_parent(
     if parent is None:
         what = f"{quoted(instance.path)} must lie in an instance of {allowed}"
         return [("RM_MISSING_INSTANCE_PARENT", what, "")]
-    where = f"only in {allowed}" if allowed else "in no other"
+    where = f"only in one of {allowed}" if allowed else "only at the top"
     what = f"{quoted(instance.path)} cannot lie in an instance of {quoted(parent)}, {where}"
     return [("RM_INVALID_INSTANCE_PARENT", what, "")]
 

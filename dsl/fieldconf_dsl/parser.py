@@ -203,7 +203,7 @@ class _Parser:
     ) -> None:
         self.file.problems.append(self.file.problem(code, line, column, width, what))
         if len(self.file.problems) == MAX_PROBLEMS:
-            what = f"there are more than {MAX_PROBLEMS:,} errors"
+            what = f"there are more than {MAX_PROBLEMS:,} errors; correct these first"
             self._cancel("FC_LIMIT_EXCEEDED", line, 1, 1, what)
 
     def _cancel(self, code: str, line: int, column: int, width: int, what: str = "") -> None:
@@ -267,7 +267,7 @@ class _Parser:
             self._cancel("P_O_C_BRACKET_EXTRA_CHARACTERS", number, column, len(header.rest))
             return True
         if len(self.open) == MAX_DEPTH:
-            what = f"instances are nested more than {MAX_DEPTH} deep"
+            what = f"instances are nested more than {MAX_DEPTH} deep; move some up"
             self._cancel("FC_LIMIT_EXCEEDED", number, *_span(line), what)
             return True
         holder = Holder(

@@ -7,7 +7,6 @@ loop there is no root, and that is all that is said.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 from .build import Places
 from .build_instances import Source
@@ -24,23 +23,27 @@ from .model import (
 from .names import FLEX_ID, ID, RANDOM_PORT, TARGET, WILDCARD, prefix_of
 
 
-def validate_graph(graph: Graph, places: Places | None = None) -> list[Problem]:
-    """Return what is wrong with `graph`; `places` tell where its parts were declared."""
-    return _GraphCheck(graph, places or {}).run()
+def validate_graph(graph: Graph, places: Places | None = None, entry: str = "") -> list[Problem]:
+    """Return what is wrong with `graph`.
+
+    Args:
+        graph: made by `build` or by a program.
+        places: where its parts were declared.
+        entry: the file to blame for what is nobody's line.
+    """
+    return _GraphCheck(graph, places or {}, entry).run()
 
 
 class _GraphCheck:
-    def __init__(self, graph: Graph, places: Places) -> None:
+    def __init__(self, graph: Graph, places: Places, entry: str) -> None:
         self.graph = graph
+        self.entry = entry
         self.places = places
         self.problems: list[Problem] = []
 
     def run(self) -> list[Problem]:
         if not self.graph.roots:
-            first = next(iter(self.places.values()), NOWHERE)
-            self.problems.append(
-                problem("RM_NO_ROOT_COMPONENT", replace(first, line=0, column=0, text=""))
-            )
+            self.problems.append(problem("RM_NO_ROOT_COMPONENT", Place(self.entry)))
         for name in self.graph.roots:
             if self.graph.components[name].ancestors:
                 self._report("RM_NOT_A_ROOT_COMPONENT", name)
@@ -166,7 +169,8 @@ class _GraphCheck:
 
     def _lost_children(self, facet: Facet) -> None:
         for child in dict.fromkeys(facet.children):
-            if child in self.graph.components:
+            component = self.graph.components.get(child)
+            if component is not None and not component.ancestors:
                 self._report("RM_UNREACHABLE_COMPONENT", child)
 
 

@@ -50,7 +50,8 @@ GRAPHS = st.builds(
 @given(GRAPHS)
 def test_any_graph_is_built_and_judged(text):
     built = build_graph([parse(text, "g")])
-    problems = validate_graph(built.graph, built.places) + warn_of_cycles(built.graph, built.places)
+    problems = validate_graph(built.graph, built.places, "g")
+    problems += warn_of_cycles(built.graph, built.places)
 
     assert built.problems == []
     for problem in problems:

@@ -34,6 +34,14 @@ def test_lone_file_is_shown_as_it_was_given(tmp_path, monkeypatch):
     ]
 
 
+def test_what_is_nobodys_line_is_told_of_the_file(tmp_path):
+    (tmp_path / "a.graph").write_text("A {\n installer: x;\n children: A;\n}")
+
+    (found,), _ = check_paths([tmp_path / "a.graph"])
+
+    assert (found.file, found.line, found.column) == (str(tmp_path / "a.graph"), 0, 0)
+
+
 def test_file_of_a_template_is_shown_relative_to_it(template):
     folder = template({"graph/main.graph": "VM {\n x\n}"})
 

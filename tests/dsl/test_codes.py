@@ -125,6 +125,10 @@ GRAPHS = [
         graph("facet F {", "children: A;", "}", "A {", "installer: target;", "}"),
         ["4:7 RM_ORPHAN_FACET_WITH_CHILDREN", "7:1 RM_UNREACHABLE_COMPONENT"],
     ),
+    (
+        component("children: A;", "}", "facet F {", "children: A;", "}", "A {", "installer: x;"),
+        ["5:7 RM_ORPHAN_FACET_WITH_CHILDREN"],
+    ),
     # Our own
     ("VM {\n installer: iaas;\n}", ["2:13 FC_OLD_DIALECT"]),
     (
