@@ -295,9 +295,19 @@ class Machines:
         above = root.parent.scope.node if root.parent is not None else None
         # May be wished again by now.
         self.assign(app, [root, *_below(root)])
+        self.drop_unborn(app, root)
         if above is not None:
             self._wants.mark(above)
             self.advance(above)
+
+    def drop_unborn(self, app: Application, root: Instance) -> None:
+        """Take the leaving instances of a node that is not there out of the model."""
+        if root.node is not None or app.instances.get(root.path) is not root:
+            return
+        for member in reversed(list(root.members)):
+            if member.leaving:
+                self._world.drop(app, member)
+                self._outbox.delete("instances", (app.id, member.path))
 
     def _remove_members(self, app: Application, root: Instance) -> None:
         """Take a scoped instance that nobody runs, and what lies on its node, out of the model."""

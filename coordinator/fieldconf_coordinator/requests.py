@@ -184,16 +184,7 @@ class Requests:
                 self._wants.providers.refresh(root.node)
         self._machines.assign(app, roots, force)
         for root in roots:
-            self._drop_unborn(app, root)
-
-    def _drop_unborn(self, app: Application, root: Instance) -> None:
-        """Take out leaving instances that no node runs."""
-        if root.node is not None or app.instances.get(root.path) is not root:
-            return
-        for member in reversed(list(root.members)):
-            if member.leaving:
-                self._world.drop(app, member)
-                self._outbox.delete("instances", (app.id, member.path))
+            self._machines.drop_unborn(app, root)
 
     def _mark_bound(self, app: Application) -> None:
         for other in self._world.applications.values():

@@ -253,10 +253,11 @@ class Store:
     def rows(self, name: str) -> Iterator[dict[str, Any]]:
         """Yield the rows of a table by primary key, a few at a time."""
         table = TABLES[name]
+        names = [str(column.name) for column in table.columns]
         query = select(table).order_by(*table.primary_key)
         with self._words("read"), self._engine.connect() as connection:
-            for row in connection.execute(query).yield_per(_READ_AT_ONCE).mappings():
-                yield dict(row)
+            for row in connection.execute(query).yield_per(_READ_AT_ONCE):
+                yield dict(zip(names, row, strict=True))
 
     def commit(self, effects: Iterable[Effect]) -> None:
         """Write the ``store`` and ``event`` effects of a batch; others are passed over.
