@@ -31,7 +31,7 @@ class Kind:
         severity: `SEVERE` (the template is refused) or `WARNING`.
         sentence: what was found and what to do; `{what}` stands for the names involved.
         source: where it comes from: "text", "program" (models built by code) or "never"
-            (declared by Roboconf, raised by nobody).
+            (a code of Roboconf's that nothing raises here).
     """
 
     severity: str
@@ -116,7 +116,7 @@ CODES: dict[str, Kind] = {
         "the import {what} is incomplete; write 'Component.variable' or 'Component.*'"
     ),
     "PM_MALFORMED_COMMENT": _warning("a comment lacks its '#'; one is added", "program"),
-    "PM_MALFORMED_BLANK": _warning("a blank block holds text, which is dropped", "program"),
+    "PM_MALFORMED_BLANK": _warning("a blank block holds text, which is dropped", "never"),
     # Conversion
     "CO_NOT_A_GRAPH": _severe("{what} is no graph; import files with components and facets only"),
     "CO_NOT_INSTANCES": _severe("{what} holds no instances; import files with instances only"),
@@ -153,7 +153,7 @@ CODES: dict[str, Kind] = {
     "RM_MISSING_APPLICATION_GEP": _severe(
         "no graph is named; add 'graph-entry-point' with a file of graph/"
     ),
-    "RM_MISSING_APPLICATION_GRAPHS": _severe("the template has no graph; add one", "program"),
+    "RM_MISSING_APPLICATION_GRAPHS": _severe("the template has no graph; add one", "never"),
     "RM_MISSING_APPLICATION_EXPORT_PREFIX": _severe(
         "'exports' needs a name for other applications to import from; add 'exports-prefix'"
     ),
@@ -263,7 +263,7 @@ CODES: dict[str, Kind] = {
         "cannot read {what} in 'exports'; write 'Component.variable as name', with commas between"
     ),
     "PROJ_APPLICATION_TEMPLATE_NOT_FOUND": _severe(
-        "the application's template {what} is not there; add it first", "program"
+        "the application's template {what} is not there; add it first", "never"
     ),
     "PROJ_INVALID_COMMAND_EXT": _severe("{what} does not end with .commands; rename or move it"),
     "PROJ_INVALID_RULE_EXT": _severe("{what} does not end with .drl; rename or move it"),

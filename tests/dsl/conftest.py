@@ -1,9 +1,14 @@
 """Small descriptions for the tests: a template that is well, and ways to spoil it."""
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from fieldconf_dsl.check import check_paths
 from fieldconf_dsl.loader import load_template
+
+# A busy machine is no reason to fail.
+settings.register_profile("dsl", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("dsl")
 
 DESCRIPTOR = """\
 name = web

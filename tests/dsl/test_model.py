@@ -5,6 +5,7 @@ import pytest
 from fieldconf_dsl.build import build_graph
 from fieldconf_dsl.build_instances import MAX_INSTANCES, build_instances
 from fieldconf_dsl.check_model import check_model
+from fieldconf_dsl.errors import CODES
 from fieldconf_dsl.model import (
     Component,
     Export,
@@ -18,6 +19,7 @@ from fieldconf_dsl.model import (
     parent_path,
 )
 from fieldconf_dsl.parser import parse
+from fieldconf_dsl.syntax import Comment, Holder, ImportFile, Property, SourceFile, Unknown
 from fieldconf_dsl.validate import validate_graph, validate_instances
 
 
@@ -355,6 +357,28 @@ TARGET = {"installer": "target"}
 
 
 @pytest.mark.parametrize(
+    ("block", "expected"),
+    [
+        (Unknown(1, "?"), "PM_INVALID_BLOCK_TYPE"),
+        (Comment(1, "no hash"), "PM_MALFORMED_COMMENT"),
+        (Property(1, 1, "what", "x", 7), "PM_UNKNOWN_PROPERTY_NAME"),
+        (
+            Holder(
+                "instance",
+                1,
+                1,
+                "A",
+                blocks=[Property(1, 1, "name", "a", 7), ImportFile(1, 1, "x")],
+            ),
+            "PM_INVALID_INSTANCE_ELEMENT",
+        ),
+    ],
+)
+def test_blocks_made_by_a_program_are_judged(block, expected):
+    assert [p.code for p in check_model(SourceFile("f", [""], [block]))] == [expected]
+
+
+@pytest.mark.parametrize(
     ("graph", "expected"),
     [
         (Graph({"": Component("", **TARGET)}, {}, ("",)), "RM_EMPTY_COMPONENT_NAME"),
@@ -388,6 +412,20 @@ TARGET = {"installer": "target"}
 )
 def test_graph_made_by_a_program_is_judged(graph, expected):
     assert [p.code for p in validate_graph(graph)] == [expected]
+
+
+def test_every_code_that_a_program_can_raise_has_a_case():
+    marks = [
+        test_blocks_made_by_a_program_are_judged,
+        test_graph_made_by_a_program_is_judged,
+        test_instance_added_at_run_time_is_judged,
+    ]
+    shown = set()
+    for mark in (one for test in marks for one in test.pytestmark):
+        for case in mark.args[1]:
+            shown |= {case[-1]} if isinstance(case[-1], str) else set(case[-1])
+
+    assert {code for code, kind in CODES.items() if kind.source == "program"} <= shown
 
 
 def test_loop_apart_from_the_roots_is_not_looked_at():
