@@ -55,7 +55,8 @@ def make_host(folder: str, known: "dict[str, Any]") -> Host:
     agent = assemble(
         known,
         store,
-        compat.run_mark(),
+        # Always new: whatever ran, ran in this process.
+        compat.hex(compat.random_bytes(8)),
         clock.now_ms(),
         compat.random_below,
         installers=list(INSTALLERS),

