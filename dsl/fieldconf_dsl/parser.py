@@ -239,9 +239,11 @@ class _Parser:
 
     def _inner(self, line: str, number: int) -> None:
         """Take property | instance."""
-        header = read_header(line)
-        if header.kind == INSTANCE and self._opens(header, line, number):
-            return
+        # Most lines are properties, so the cheap question comes first.
+        if line.strip(BLANKS)[:8].lower() == "instance":
+            header = read_header(line)
+            if header.kind == INSTANCE and self._opens(header, line, number):
+                return
         block, found = read_property(line, number)
         if block is not None:
             self.open[-1].blocks.append(block)
