@@ -241,8 +241,9 @@ class Fetcher:
         if [type(part) for part in (digest, index, total, data)] != [bytes, int, int, bytes]:
             self.wrong += 1
             return
+        # Even a late or doubled one tells that a slow link is still at work on what was asked.
+        self._heard = now
         thing = self._things.get(digest)
-        # One that nobody asked for is late, doubled, or of a recipe no longer wanted.
         if thing:
             self._guarded(lambda: self._piece(thing, index, total, data))
             self._ask()
@@ -258,7 +259,7 @@ class Fetcher:
         if not self._up or 2 * asked > self._window:
             return
         if not asked:
-            self._heard = self._since = self._now
+            self._heard = self._now
         for thing in self._things.values():
             if asked < self._window and thing.count(_ABSENT):
                 message, count = thing.request(self._window - asked)
@@ -275,15 +276,17 @@ class Fetcher:
         self._unask()
         self._heard = self._now
         self._pause = min(2 * self._pause, LONGEST_PAUSE)
-        if self._pause > PATIENCE and self._current and len(self._missing()) > 1:
-            self._wanted.remove(self._current)
-            self._wanted.append(self._current)
-            self._forget()
+        if self._pause > PATIENCE and self._current:
+            self._news.append((self._current, "waiting for the coordinator to send the recipe"))
+            if len(self._missing()) > 1:
+                self._wanted.remove(self._current)
+                self._wanted.append(self._current)
+                self._forget()
 
     def _progress(self) -> None:
         # A slow link makes long gaps; asking within them would make it slower.
         self._pause = min(max(FIRST_PAUSE, 3 * (self._now - self._since)), LONGEST_PAUSE)
-        self._heard = self._since = self._now
+        self._since = self._now
         self._more = True
 
     # What came
@@ -381,6 +384,7 @@ class Fetcher:
         for digest in self._missing():
             if self._resting.get(digest, (0, 0))[0] <= self._now:
                 self._current = digest
+                self._since = self._now
                 return True
         return False
 
@@ -392,15 +396,22 @@ class Fetcher:
             self._start_whole(_Thing(digest, 0, manifest.PIECE, None, path))
             return False
         files = manifest.parse(compat.read_file(path)).files
-        wanted = {file.raw for file in files}
-        for other in self._complete:
-            mark = compat.read_file(self.folder(other) + ".ok")
-            for file in manifest.parse(mark).files:
-                if file.raw in wanted:
-                    self._donors[file.raw] = self.folder(other) + "/" + file.path
+        self._find_donors({file.raw for file in files})
         self._files = files
         compat.makedirs(self.folder(digest))
         return True
+
+    def _find_donors(self, wanted: "set[bytes]") -> None:
+        for other in self._complete:
+            folder = self.folder(other)
+            try:
+                files = manifest.parse(compat.read_file(folder + ".ok")).files
+            except (OSError, ValueError):
+                # Somebody was at it; what it held is fetched.
+                continue
+            for file in files:
+                if file.raw in wanted:
+                    self._donors[file.raw] = folder + "/" + file.path
 
     def _look(self, file: manifest.File) -> bool:
         """Take the file from this node or start to fetch it; False if that has to wait."""
