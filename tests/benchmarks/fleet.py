@@ -17,6 +17,7 @@ from pathlib import Path
 
 import bench
 from bench import ROOT, STARTED, Table, goal, memory_kb, until
+from templates import write
 
 from fieldconf_coordinator.control import SOCKET, ask
 
@@ -57,13 +58,6 @@ instance of VM {{
     }}
 }}
 """
-_DESCRIPTOR = """\
-name = fleet
-version = 1.0
-dsl-id = roboconf-1.0
-graph-entry-point = main.graph
-instance-entry-point = main.instances
-"""
 
 
 def run(folder, quick):
@@ -101,18 +95,7 @@ _NEEDS = (
 
 def template(folder, count):
     """Write the application with `count` importers."""
-    for name, text in {
-        "descriptor/application.properties": _DESCRIPTOR,
-        "graph/main.graph": _GRAPH,
-        "instances/main.instances": _INSTANCES.format(count=count),
-    }.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
-    for component in ("Config", "App"):
-        (folder / "graph" / component).mkdir()
-        (folder / "graph" / component / "scripts").mkdir()
-        (folder / f"graph/{component}/scripts/start.sh").write_text("#!/bin/sh\n")
-    return folder
+    return write(folder, _GRAPH, _INSTANCES.format(count=count), {"Config": {}, "App": {}}, "fleet")
 
 
 def _measure(folder, count, time_table, memory_table):
