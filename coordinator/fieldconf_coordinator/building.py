@@ -83,7 +83,7 @@ class Builder:
         return found
 
     def _give_ports(self, made: Iterable[Instance]) -> None:
-        ports = Ports(self._world.applications.values(), self._target_of)
+        ports = Ports(self._world.applications.values(), self._target_of, self._world.port_is_taken)
         for instance in made:
             ports.reserve(self._app, instance)
         for instance in made:

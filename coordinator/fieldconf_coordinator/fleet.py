@@ -69,6 +69,7 @@ class Fleet:
         random: where ids and keys come from; a seeded one makes a run repeatable.
         default_target: where nodes come from when nothing else is said.
         wall: returns ms since 1970, for stamps that people read and that outlive a restart.
+        port_is_taken: tells whether somebody else uses a port of the coordinator's box.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Fleet:
         random: random_module.Random | None = None,
         default_target: str = "local",
         wall: Callable[[], int] = lambda: 0,
+        port_is_taken: Callable[[int], bool] = lambda port: False,
     ) -> None:
         self.domain = domain
         self.fleet_id = fleet_id
@@ -85,6 +87,7 @@ class Fleet:
         identity = Identity(domain, fleet_id, chosen, default_target, wall)
         self._wall = wall
         self.world = world = World()
+        world.port_is_taken = port_is_taken
         self._outbox = outbox = Outbox(world, identity.settings)
         self._timers = timers = Timers()
         self._wants = wants = Wants(world, outbox, domain)

@@ -6,7 +6,7 @@ their dictionaries and strings, and keep no copies of documents.
 """
 
 from bisect import insort
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from fieldconf_dsl.model import Graph, Template
@@ -339,6 +339,8 @@ class World:
         self.tombstones: dict[str, tuple[int, tuple[tuple[str, str], ...]]] = {}
         self.now = 0
         self.link = False
+        # Tells whether somebody else uses a port of this box.
+        self.port_is_taken: Callable[[int], bool] = lambda port: False
 
     def put(self, app: Application, instance: Instance) -> None:
         """Put `instance` into `app`; its parent is there already."""

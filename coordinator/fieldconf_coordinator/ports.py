@@ -9,6 +9,7 @@ from .errors import FleetError
 from .model import Application, Instance
 
 TargetOf = Callable[[Application, Instance], str]
+IsTaken = Callable[[int], bool]
 
 FIRST = 10_000
 END = 65_500
@@ -18,12 +19,13 @@ SHARING_A_HOST = frozenset(("local", "memory"))
 
 
 class _Pool:
-    def __init__(self) -> None:
+    def __init__(self, is_taken: IsTaken) -> None:
         self.used: set[int] = set()
         self.next = FIRST
+        self._is_taken = is_taken
 
     def take(self) -> int:
-        while self.next in self.used:
+        while self.next in self.used or (self.next < END and self._is_taken(self.next)):
             self.next += 1
         if self.next >= END:
             raise FleetError(
@@ -39,10 +41,14 @@ class Ports:
     Args:
         applications: all of the fleet, since some share a host.
         target_of: tells the target of a scoped instance.
+        is_taken: tells whether somebody else uses a port of the coordinator's box.
     """
 
-    def __init__(self, applications: Iterable[Application], target_of: TargetOf) -> None:
+    def __init__(
+        self, applications: Iterable[Application], target_of: TargetOf, is_taken: IsTaken
+    ) -> None:
         self._target_of = target_of
+        self._is_taken = is_taken
         self._pools: dict[object, _Pool] = {}
         for app in applications:
             for instance in app.instances.values():
@@ -51,7 +57,10 @@ class Ports:
     def _pool(self, app: Application, instance: Instance) -> _Pool:
         scope = instance.scope
         shared = self._target_of(app, scope) in SHARING_A_HOST
-        return self._pools.setdefault("host" if shared else (app.id, scope.path), _Pool())
+        key: object = "host" if shared else (app.id, scope.path)
+        if key not in self._pools:
+            self._pools[key] = _Pool(self._is_taken if shared else lambda port: False)
+        return self._pools[key]
 
     def reserve(self, app: Application, instance: Instance) -> None:
         """Note the ports that an instance has."""

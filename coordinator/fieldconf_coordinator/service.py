@@ -30,7 +30,7 @@ from .outputs import Outputs
 from .recipes import RecipeStore
 from .serving import Serving
 from .store import Store
-from .supervised import Broker
+from .supervised import Broker, is_free
 from .templates import TemplateError, Templates
 from .workers import Workers
 
@@ -59,7 +59,7 @@ class Options:
     target: str = "local"
     keepalive_s: int = 60
     reconnect_ms: int = 5000
-    machines_s: float = 10.0
+    machines_s: float = 3.0
 
 
 @dataclass
@@ -307,6 +307,7 @@ class Service:
             random.SystemRandom(),
             self.options.target,
             lambda: time.time_ns() // 1_000_000,
+            lambda port: not is_free(port),
         )
         refs = {row["ref"] for row in rows.get("applications", ())}
         fleet.restore(rows, {ref: self.templates.load(ref) for ref in refs})

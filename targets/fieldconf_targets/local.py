@@ -86,7 +86,10 @@ class LocalTarget(Target):
     def list(self) -> Sequence[Machine]:
         machines = []
         for tag_file in sorted(self.folder.glob(f"*/{TAG_FILE}")):
-            tag = json.loads(tag_file.read_text())
+            try:
+                tag = json.loads(tag_file.read_text())
+            except FileNotFoundError:  # destroyed a moment ago
+                continue
             if tag["fleet"] == self.fleet:
                 machines.append(Machine(tag["node"], tag["path"], self.state(tag["node"])))
         return machines

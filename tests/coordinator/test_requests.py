@@ -357,3 +357,10 @@ def test_unknown_things_are_named(desk, path):
     assert refused(desk, lambda: desk.fleet.why("shop", path)) == "unknown-instance"
     assert refused(desk, lambda: desk.fleet.why("no", path)) == "unknown-application"
     assert refused(desk, lambda: desk.fleet.change("77")) == "unknown-change"
+
+
+def test_port_that_somebody_else_uses_is_passed_over(desk):
+    desk.fleet.world.port_is_taken = lambda port: port in (10000, 10002)
+    desk.deploy(web_template(webs=2), name="third")
+
+    assert values(desk, "third")["/web1/web"] == "10003"
