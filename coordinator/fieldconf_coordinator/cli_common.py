@@ -143,19 +143,21 @@ class Progress:
 def _step_text(step: Mapping[str, Any]) -> str:
     text = str(step["state"])
     if step["problem"]:
-        text += "; " + first_line(step["problem"])
+        text += "; " + first_line(*step["problem"][:2])
     return text
 
 
-def first_line(problem: Mapping[str, Any]) -> str:
-    """Return the gist of a problem, ``{"code", "text", "resting"}``."""
-    lines = str(problem["text"]).strip().splitlines()
-    return f"{problem['code']}: {lines[0]}" if lines else str(problem["code"])
+def first_line(code: str, text: str) -> str:
+    """Return the gist of a problem."""
+    lines = text.strip().splitlines()
+    return f"{code}: {lines[0]}" if lines else code
 
 
 # -- tables
 
 _COLUMNS = 80
+# How the notes on problems begin.
+_BAD = ("failed", "timeout", "check", "refused", "fetch")
 
 
 def instance_rows(app: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
@@ -184,7 +186,7 @@ def address(instance: Mapping[str, Any]) -> str:
 def note(instance: Mapping[str, Any]) -> str:
     """Return in a few words what is odd about an instance."""
     if instance["problem"]:
-        return first_line(instance["problem"])
+        return first_line(instance["problem"]["code"], instance["problem"]["text"])
     if instance.get("missing"):
         return "waits for " + ", ".join(instance["missing"])
     if instance["node"] and not instance["online"]:
@@ -199,8 +201,16 @@ def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     for row in [header, *rows]:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
         line = "  ".join([*cells, row[-1]]).rstrip()
-        lines.append(line if len(line) <= _COLUMNS else line[: _COLUMNS - 1] + "…")
+        line = line if len(line) <= _COLUMNS else line[: _COLUMNS - 1] + "…"
+        lines.append(click.style(line, **_style(row)))
     return "\n".join(lines)
+
+
+def _style(row: tuple[str, ...]) -> dict[str, Any]:
+    """Return how a row of instances looks on a terminal; elsewhere click leaves it out."""
+    if row[-1].startswith(_BAD):
+        return {"fg": "red"}
+    return {"fg": "green"} if "deployed-started" in row else {"fg": "yellow"} if row[-1] else {}
 
 
 def is_terminal() -> bool:

@@ -1,0 +1,346 @@
+"""The command line: what it prints, what it refuses, with which exit status."""
+
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import click
+import pytest
+
+from fieldconf_coordinator import cli, cli_common
+from fieldconf_targets.api import TargetError
+from fieldconf_targets.memory import MemoryTarget
+from support.commands import command, environment, fieldconf
+from support.coordinators import coordinator
+from support.waiting import until
+
+WEB_CLUSTER = Path(__file__).parents[2] / "examples" / "web-cluster"
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Run the command line in this process; return exit status, output and error output."""
+    monkeypatch.setenv("FIELDCONF_DATA", str(tmp_path / "data"))
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["fieldconf", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        told = capsys.readouterr()
+        return caught.value.code, told.out, told.err
+
+    return run
+
+
+@pytest.fixture
+def shop(tmp_path):
+    """A coordinator with a started application ``shop``."""
+    with coordinator(tmp_path / "data") as running:
+        running.deploy(WEB_CLUSTER, name="shop")
+        yield running
+
+
+@pytest.fixture
+def broken(tmp_path):
+    folder = tmp_path / "broken"
+    shutil.copytree(WEB_CLUSTER, folder)
+    graph = folder / "graph" / "main.graph"
+    graph.write_text(graph.read_text().replace("installer: target;", "installer: target"))
+    return folder
+
+
+# -- help
+
+
+@pytest.mark.parametrize("name", sorted(cli.group.commands))
+def test_every_command_explains_itself_with_an_example(run, name):
+    status, out, _ = run(name, "--help")
+
+    assert status == 0
+    assert f"fieldconf {name}" in out.partition("Examples:")[2]
+    assert max(len(line) for line in out.splitlines()) <= 80
+
+
+def test_mistyped_command_is_refused_with_the_usage(run):
+    status, _, err = run("deplyo")
+
+    assert status == 2
+    assert "No such command 'deplyo'" in err
+
+
+# -- check and fmt
+
+
+def test_check_finds_nothing_in_the_example(run):
+    status, out, err = run("check", WEB_CLUSTER)
+
+    assert (status, out, err) == (0, "0 severe, 0 warnings\n", "")
+
+
+def test_check_shows_the_line_and_exits_with_1(run, broken):
+    status, out, _ = run("check", broken)
+
+    assert status == 1
+    assert "graph/main.graph:5:22: P_PROPERTY_ENDS_WITH_SEMI_COLON" in out
+    assert "installer: target\n" in out
+
+
+def test_check_prints_one_array_for_programs(run, broken):
+    status, out, _ = run("check", "--json", broken)
+
+    assert status == 1
+    keys = {"code", "severity", "file", "line", "column", "message"}
+    assert [set(problem) for problem in json.loads(out)] == [keys]
+
+
+def test_check_that_could_not_run_exits_with_2(run, tmp_path):
+    status, out, err = run("check", "--json", tmp_path / "nowhere")
+
+    assert status == 2
+    assert json.loads(out) == []
+    assert "nowhere" in err
+
+
+def test_fmt_tells_then_rewrites_then_has_nothing_to_do(run, tmp_path):
+    graph = tmp_path / "a.graph"
+    graph.write_text("VM {\n  installer:target;\n}\n")
+
+    assert run("fmt", "--check", graph)[:2] == (1, f"would rewrite {graph}\n")
+    assert run("fmt", graph)[:2] == (0, f"rewrote {graph}\n")
+    assert run("fmt", "--check", graph)[:2] == (0, "")
+
+
+def test_fmt_rewrites_nothing_that_it_cannot_read(run, broken):
+    before = (broken / "graph" / "main.graph").read_text()
+
+    status, _, err = run("fmt", broken / "graph" / "main.graph")
+
+    assert status == 1
+    assert "nothing was rewritten" in err
+    assert (broken / "graph" / "main.graph").read_text() == before
+
+
+# -- without a coordinator
+
+
+def test_without_a_coordinator_it_says_what_to_do(run):
+    status, _, err = run("status")
+
+    assert status == 2
+    assert "error: no coordinator runs on" in err
+    assert "hint: start one with 'fieldconf up'" in err
+
+
+def test_broker_and_mosquitto_exclude_each_other(run):
+    status, _, err = run("up", "--mosquitto", "--broker", "mqtt://gateway")
+
+    assert status == 2
+    assert "exclude each other" in err
+
+
+def test_broker_that_is_none_is_refused(run):
+    status, _, err = run("up", "--broker", "gateway")
+
+    assert status == 2
+    assert "cannot use the broker gateway" in err
+
+
+# -- with one
+
+
+def test_status_is_a_table_that_fits_80_columns(run, shop):
+    status, out, _ = run("status")
+
+    assert status == 0
+    lines = out.splitlines()
+    assert lines[0] == "shop (web-cluster 1.0)"
+    assert lines[1].split() == ["instance", "state", "address"]
+    assert [line.split()[:2] for line in lines[2:4]] == [
+        ["/data-vm", "deployed-started"],
+        ["/data-vm/data", "deployed-started"],
+    ]
+    assert max(map(len, lines)) <= 80
+
+
+def test_status_for_programs_holds_everything(run, shop):
+    status, out, _ = run("status", "shop", "--json")
+
+    told = json.loads(out)
+    assert status == 0
+    assert [app["name"] for app in told["applications"]] == ["shop"]
+    assert told["broker"]["connected"] is True
+
+
+def test_deploy_waits_and_tells_what_happens(run, shop):
+    status, out, _ = run("deploy", WEB_CLUSTER, "--name", "second")
+
+    assert status == 0
+    assert "8/8  done" in out
+    assert set(shop.states("second").values()) == {"deployed-started"}
+
+
+def test_deploy_takes_a_zip(run, shop, tmp_path):
+    with zipfile.ZipFile(tmp_path / "shop.zip", "w") as archive:
+        for file in WEB_CLUSTER.rglob("*"):
+            if "__pycache__" not in file.parts:
+                archive.write(file, file.relative_to(WEB_CLUSTER))
+
+    assert run("deploy", tmp_path / "shop.zip", "--name", "zipped")[0] == 0
+
+
+def test_deploy_of_a_broken_template_shows_every_error(run, shop, broken):
+    status, _, err = run("deploy", broken)
+
+    assert status == 1
+    assert "graph/main.graph:5:22: P_PROPERTY_ENDS_WITH_SEMI_COLON" in err
+    assert f"error: cannot deploy {broken}" in err
+
+
+def test_stop_and_start_one_instance(run, shop):
+    assert run("stop", "/data-vm/data")[0] == 0
+    until(lambda: shop.states("shop")["/web-vm1/web"] == "unresolved")
+
+    status, out, _ = run("why", "/lb-vm/lb")
+    assert status == 0
+    assert out.splitlines()[-1].strip() == "/data-vm/data is wished deployed-stopped"
+    assert "waits for Data" in run("status")[1]
+
+    assert run("start", "/data-vm/data")[0] == 0
+    until(lambda: shop.states("shop")["/web-vm1/web"] == "deployed-started")
+    assert run("why", "/lb-vm/lb")[1] == "/lb-vm/lb is where it is wanted\n"
+
+
+def test_scale_up_and_down_and_remove(run, shop):
+    assert run("scale", "/web-vm", 4)[0] == 0
+    assert "/web-vm4/web" in shop.states("shop")
+
+    assert run("scale", "/web-vm", 2)[0] == 0
+    until(lambda: "/web-vm4" not in shop.states("shop"))
+
+    assert run("remove", "/web-vm2")[0] == 0
+    until(lambda: "/web-vm2" not in shop.states("shop"))
+
+
+def test_undeploy_and_delete(run, shop):
+    assert run("delete", "shop")[0] == 1
+    assert run("undeploy")[0] == 0
+    assert run("delete", "shop")[:2] == (0, "shop is forgotten\n")
+    assert "no applications" in run("status")[1]
+
+
+def test_application_has_to_be_named_when_there_are_several(run, shop):
+    shop.deploy(WEB_CLUSTER, name="second")
+
+    status, _, err = run("stop", "/data-vm/data")
+
+    assert status == 1
+    assert "say --app with one of second, shop" in err
+    assert run("stop", "/data-vm/data", "--app", "second")[0] == 0
+    assert shop.states("shop")["/data-vm/data"] == "deployed-started"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("why", "/x"), ("stop", "/x"), ("logs", "/x"), ("retry", "/x"), ("status", "nobody")],
+    ids=lambda arguments: arguments[0],
+)
+def test_what_is_not_there_is_refused_with_a_hint(run, shop, arguments):
+    status, _, err = run(*arguments)
+
+    assert status == 1
+    assert "error: there is no" in err
+    assert "hint: " in err
+
+
+def test_waiting_ends_with_the_time_limit(run, shop, monkeypatch):
+    def fails(target, order):
+        raise TargetError("no machine is free")
+
+    monkeypatch.setattr(MemoryTarget, "create", fails)
+
+    status, out, err = run("scale", "/web-vm", 3, "--timeout", "0.5")
+
+    assert status == 1
+    assert "/web-vm3: deploying; failed: cannot create the node: no machine is free" in out
+    assert "not done in time" in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("deploy", WEB_CLUSTER, "--name", "other"),
+        ("stop", "/lb-vm/lb"),
+        ("scale", "/web-vm", 3),
+        ("why", "/lb-vm/lb"),
+        ("logs",),
+        ("events",),
+        ("retry", "/lb-vm/lb"),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_answers_for_programs_are_json(run, shop, arguments):
+    status, out, _ = run(*arguments, "--json")
+
+    assert status == 0
+    json.loads(out)
+
+
+def test_events_tell_what_was_done(run, shop):
+    assert "shop: deploy web-cluster 1.0: done" in run("events")[1]
+
+
+def test_output_of_scripts_is_shown(run, shop):
+    node = shop.instance("shop", "/lb-vm")["node"]
+    shop.service.outputs.add(node, "/lb-vm/lb", "start", b"listens\non 80\n")
+
+    assert run("logs", "/lb-vm/lb")[1] == "start: listens\nstart: on 80\n"
+    assert run("logs")[1] == "/lb-vm/lb start: listens\n/lb-vm/lb start: on 80\n"
+
+
+def test_watch_shows_every_change_until_it_is_interrupted(shop, tmp_path):
+    watch = subprocess.Popen(
+        command("status", "--watch"),
+        env=environment(tmp_path / "data"),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert watch.stdout.readline() == "shop (web-cluster 1.0)\n"
+    shop.ask("wish", app="shop", path="/lb-vm/lb", wish="deployed-stopped")
+
+    for line in watch.stdout:
+        if "/lb-vm/lb" in line and "deployed-stopped" in line:
+            break
+    watch.send_signal(2)
+
+    assert watch.wait() == 130
+    watch.stdout.close()
+
+
+def test_second_coordinator_on_a_folder_refuses(shop, tmp_path):
+    status, _, err = fieldconf(tmp_path / "data", "up")
+
+    assert status == 2
+    assert "another coordinator (process" in err
+
+
+# -- tables
+
+
+def test_long_notes_are_cut_at_80_columns():
+    rows = [("/a", "unresolved", "", "failed: " + "x" * 100)]
+
+    table = cli_common.table(("instance", "state", "address", ""), rows)
+    lines = click.unstyle(table).splitlines()
+
+    assert len(lines[1]) == 80
+    assert lines[1].endswith("x…")
+
+
+def test_note_tells_the_first_line_of_a_problem():
+    problem = {"code": "failed", "text": "start: exit status 3\nno such file", "resting": False}
+    instance = {"problem": problem, "missing": [], "node": "n1", "online": True}
+
+    assert cli_common.note(instance) == "failed: start: exit status 3"
