@@ -107,6 +107,10 @@ class Machines:
         node.phase = CREATING
         node.root.state = states.DEPLOYING
         self._outbox.store_node(node)
+        self._create(node)
+
+    def _create(self, node: Node) -> None:
+        node.calling = True
         self._outbox.call("create", node)
 
     def resume(self, node: Node) -> None:
@@ -118,9 +122,9 @@ class Machines:
                 self._begin(node)
         elif node.phase == CREATING:
             if node.doomed:
-                self.advance(node)
+                self.advance(node, is_sure=False)
             else:
-                self._outbox.call("create", node)
+                self._create(node)
         elif node.phase == UP:
             if node.doomed:
                 self.advance(node)
@@ -155,6 +159,11 @@ class Machines:
 
     def on_target(self, node: Node, outcome: str, detail: str) -> None:
         """Take in the end of a target call."""
+        if outcome in ("created", "failed"):
+            node.calling = False
+            if node.phase == FORGETTING or (node.phase == EMPTYING and not node.was_heard):
+                self._destroy(node)
+                return
         if outcome == "failed":
             self._target_failed(node, detail)
         elif outcome == "created" and node.phase == CREATING:
@@ -189,7 +198,7 @@ class Machines:
         elif node.phase == UP and not node.doomed:
             self._event("node", f"the machine of {node.id} is gone; it is made again", node)
             self._set_phase(node, CREATING)
-            self._outbox.call("create", node)
+            self._create(node)
 
     def on_offline(self, node: Node) -> None:
         """It said goodbye: having been asked to forget, it has."""
@@ -209,7 +218,7 @@ class Machines:
         elif node.phase == FORGETTING:
             self._destroy(node)
         elif node.phase == CREATING:
-            self._outbox.call("create", node)
+            self._create(node)
         elif node.phase == DESTROYING:
             self._outbox.call("destroy", node)
 
@@ -224,7 +233,7 @@ class Machines:
 
     def doom(self, node: Node, force: bool = False) -> None:
         """Begin to destroy a node; with `force` without waiting for what runs there."""
-        if force and node.phase in (CREATING, UP, EMPTYING, FORGETTING):
+        if force and not node.calling and node.phase in (CREATING, UP, EMPTYING, FORGETTING):
             node.doomed = True
             for nested in node.root.nested:
                 if nested.node is not None:
@@ -235,27 +244,27 @@ class Machines:
             self._outbox.store_node(node)
             self.advance(node)
 
-    def advance(self, node: Node) -> None:
-        """Take the next step of destroying, if nothing is nested in the node any more."""
+    def advance(self, node: Node, is_sure: bool = True) -> None:
+        """Take the next step of destroying, if nothing is nested in the node any more.
+
+        Not `is_sure`: a former coordinator may have had the machine made, and died meanwhile.
+        """
         if not node.doomed or any(nested.node is not None for nested in node.root.nested):
             return
         if node.phase == WAITING:
             self._set_phase(node, CLEARING)
         elif node.phase in (CREATING, UP):
-            self._empty(node)
+            self._empty(node, is_sure)
         if node.phase == CLEARING and (self._world.link or not node.version):
             self._gone(node)
 
-    def _empty(self, node: Node) -> None:
+    def _empty(self, node: Node, is_sure: bool) -> None:
         self._set_phase(node, EMPTYING)
         # Now and not later: an older have must not pass for the answer to the empty want.
         self._wants.renew(node)
-        if node.was_heard or node.online:
-            for member in node.root.members:
-                if member.is_scoped:
-                    member.state = states.UNDEPLOYING
-            self._timers.set(("phase", node.id), self._world.now + EMPTYING_MS)
-        else:
+        node.root.state = states.UNDEPLOYING
+        self._timers.set(("phase", node.id), self._world.now + EMPTYING_MS)
+        if is_sure and not (node.was_heard or node.online or node.calling):
             # Nothing was ever deployed there.
             self._destroy(node)
 
@@ -266,6 +275,10 @@ class Machines:
         self._orders.send(node, "forget")
 
     def _destroy(self, node: Node) -> None:
+        if node.calling:
+            # What is still being made cannot be destroyed for good.
+            self._timers.set(("phase", node.id), self._world.now + FORGETTING_MS)
+            return
         self._set_phase(node, DESTROYING)
         self._wants.providers.drop(node)
         node.tries = 0

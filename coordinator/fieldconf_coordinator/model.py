@@ -188,12 +188,14 @@ class Node:
         heard: when it last said anything (monotonic).
         since: when it went offline (wall).
         doomed: it has to go.
+        calling: the target is making the machine; nothing else may be asked of it meanwhile.
         exported, imported, outside: prefixes of all its instances, as in `Kind`.
     """
 
     __slots__ = (
         "address",
         "app",
+        "calling",
         "doomed",
         "duplicate",
         "enrolment",
@@ -235,6 +237,7 @@ class Node:
         self.sum = b""
         self.phase = WAITING
         self.doomed = False
+        self.calling = False
         self.pubs: tuple[tuple[str, str], ...] = ()
         self.seen = (0, 0, 0)
         self.fresh = False

@@ -337,3 +337,29 @@ def test_a_root_that_is_no_target_is_a_node_all_the_same():
 
     assert desk.want("/solo")["i"][0]["t"] == "target"
     assert codec.pack(desk.want("/solo"))
+
+
+def test_a_machine_that_is_being_made_is_destroyed_when_it_is_there():
+    desk = Desk()
+    desk.start()
+    desk.deploy(template(web_graph(), [("/a", "VM")]))
+    node = desk.node("/a")
+    desk.fleet.set_wish(0, "shop", None, "not-deployed")
+    assert calls(desk.take()) == []
+
+    desk.fleet.on_target(0, node.id, "created")
+
+    assert calls(desk.take()) == [("destroy", node.id)]
+
+
+def test_a_machine_that_a_former_coordinator_may_be_making_is_waited_for():
+    desk = Desk()
+    desk.start()
+    desk.deploy(template(web_graph(), [("/a", "VM")]))
+    node = desk.node("/a")
+    desk.fleet.set_wish(0, "shop", None, "not-deployed")
+    desk.take()
+
+    assert calls(desk.restart()) == []
+    assert calls(desk.pass_time(59_000)) == []
+    assert calls(desk.pass_time(20_000)) == [("destroy", node.id)]
