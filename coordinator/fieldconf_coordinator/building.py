@@ -51,13 +51,13 @@ class Builder:
         return kinds.work_out(self._graph, kind, path, overrides, self._shared)
 
     def build(self, specs: Iterable[Spec]) -> list[Instance]:
-        """Return the instances, parents first, not yet in the application.
+        """Return the instances, not yet in the application; `specs` come parents first.
 
         Raises:
             FleetError: a duration is none, or there are no ports left.
         """
         made: dict[str, Instance] = {}
-        for spec in sorted(specs):
+        for spec in specs:
             above = spec.path.rpartition("/")[0]
             parent = made.get(above) or self._app.instances.get(above)
             made[spec.path] = self._one(spec, parent)

@@ -118,6 +118,7 @@ class Fleet:
             "look": self._changes.look,
             "seen": self._reports.write_triples,
             "silence": self._reports.watch,
+            "calls": lambda: None,  # the next batch is what it is about
             "bury": lambda: self._bury(self.world.now),
         }
 
@@ -198,7 +199,10 @@ class Fleet:
             self._timers.set_earliest("overdue", now + _OVERDUE_MS)
         if self._changes.running and any(a.moved for a in self.world.applications.values()):
             self._timers.set_earliest("look", now + _LOOK_MS)
-        return self._outbox.take()
+        effects = self._outbox.take()
+        if self._outbox.is_full:
+            self._timers.set_earliest("calls", now)
+        return effects
 
     # -- what is due
 

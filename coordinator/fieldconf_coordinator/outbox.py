@@ -4,6 +4,7 @@ Store effects of one object are coalesced: whatever happened to it since the las
 row, written from what it is *then*. They come first, since they are committed first.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,7 +13,8 @@ from .model import Application, Instance, Node, World
 
 Effect = tuple[Any, ...]
 
-_CALLS = frozenset(("create", "destroy", "probe"))
+# Target calls in one batch; their settings are large, and nobody makes more machines at once.
+_CALLS_AT_ONCE = 250
 
 
 class Outbox:
@@ -33,6 +35,7 @@ class Outbox:
         # (table, key) → row, or None: delete
         self._others: dict[tuple[str, Any], dict[str, Any] | None] = {}
         self._effects: list[Effect] = []
+        self._calls: deque[tuple[str, Node]] = deque()
 
     def store_application(self, app: Application) -> None:
         """Have the row of an application written."""
@@ -56,7 +59,12 @@ class Outbox:
 
     def call(self, verb: str, node: Node) -> None:
         """Have the target of `node` called."""
-        self._effects.append((verb, node))
+        self._calls.append((verb, node))
+
+    @property
+    def is_full(self) -> bool:
+        """Tell whether target calls are left for the next `take`."""
+        return bool(self._calls)
 
     def put(self, *effect: Any) -> None:
         """Add an effect that is not a row."""
@@ -74,9 +82,10 @@ class Outbox:
     def take(self) -> list[Effect]:
         """Return all effects, rows first, and forget them."""
         stores = list(self._stores())
-        effects = [
-            (e[0], e[1].id, self._settings_of(e[1])) if e[0] in _CALLS else e for e in self._effects
-        ]
+        effects = self._effects
+        for _ in range(min(len(self._calls), _CALLS_AT_ONCE)):
+            verb, node = self._calls.popleft()
+            effects.append((verb, node.id, self._settings_of(node)))
         self._applications, self._instances, self._nodes = {}, {}, {}
         self._others, self._effects = {}, []
         return stores + effects

@@ -1,6 +1,6 @@
 """What another template would change in an application, instance by instance."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fieldconf_dsl import model as dsl
@@ -16,7 +16,7 @@ class Plan:
     """The way from an application, or from none, to a template.
 
     Attributes:
-        add: instances to make.
+        new: instances to make, by path.
         remove: paths of instances to take away, with all below them.
         upgrade: paths of instances that get another recipe or component.
         change: paths of instances that get other exports or data.
@@ -27,16 +27,14 @@ class Plan:
         self, app: Application | None, template: dsl.Template, digests: Mapping[str, bytes]
     ) -> None:
         self.kinds, self.lost_ms = make_kinds(template, digests)
-        self.add: list[Spec] = []
         self.remove: list[str] = []
         self.upgrade: list[str] = []
         self.change: list[str] = []
         self.keep: dict[str, tuple[Kind, Mapping[str, str | None], Mapping[str, str]]] = {}
         self.listed = {one.path: one for one in template.instances}
         existing = app.instances if app is not None else {}
-        for one in template.instances:
-            if one.path not in existing:
-                self.add.append(_spec(one))
+        new = (one for one in template.instances if one.path not in existing)
+        self.new = sorted(new, key=lambda one: one.path)
         for instance in existing.values():
             self._look_at(instance)
 
@@ -77,20 +75,23 @@ class Plan:
         elif dict(overrides) != dict(instance.overrides) or dict(data) != dict(instance.data):
             self.change.append(instance.path)
 
+    def add(self) -> Iterator[Spec]:
+        """Yield what to add, parents first."""
+        for one in self.new:
+            wish = (one.state or "").lower().replace("_", "-")
+            if wish not in states.WISHES:
+                wish = states.STARTED
+            # A copy of the path: with it the memory of the template can be given back.
+            path = "/" + one.path[1:]
+            yield Spec(path, one.component, one.exports, one.data, wish, False)
+
     def shown(self, name: str, is_new: bool) -> dict[str, Any]:
         """Return what people want to know of it."""
         return {
             "application": name,
             "new": is_new,
-            "add": sorted(spec.path for spec in self.add),
+            "add": [one.path for one in self.new],
             "remove": sorted(self.remove),
             "upgrade": sorted(self.upgrade),
             "change": sorted(self.change),
         }
-
-
-def _spec(one: dsl.Instance) -> Spec:
-    wish = (one.state or "").lower().replace("_", "-")
-    if wish not in states.WISHES:
-        wish = states.STARTED
-    return Spec(one.path, one.component, one.exports, one.data, wish, False)

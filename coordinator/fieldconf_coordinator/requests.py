@@ -123,7 +123,7 @@ class Requests:
                 "undeploy and delete it, then deploy it with the other target",
             )
         builder = Builder(self._world, self._identity.target_of, app, template.graph, plan.kinds)
-        made = builder.build(plan.add)
+        made = builder.build(plan.add())
         kept = self._work_out(app, plan, builder)
         # Nothing is refused from here on.
         app.use(template, ref)
