@@ -52,7 +52,20 @@ def assemble(
     if not known["ip"]:
         known["ip"] = (store.load(ADDRESS) or b"").decode() or None
     known.setdefault("pulse", max(300, known["keepalive"]) * 1000)
-    return Agent(known, store.load(STATE), mark, boot, now, random_below)
+    return Agent(known, _saved(store, mark), mark, boot, now, random_below)
+
+
+def _saved(store: "Any", mark: str) -> "bytes | None":
+    """Return the latest state, synced or not; the latter counts if the system runs on."""
+    written: "bytes | None" = store.load_written(STATE)
+    if written:
+        try:
+            if codec.unpack(written)["mark"] == mark:
+                return written
+        except (ValueError, TypeError, KeyError):
+            pass
+    saved: "bytes | None" = store.load(STATE)
+    return saved
 
 
 class Host:
@@ -245,8 +258,18 @@ class Host:
                     self._effects[effect[0]](*effect[1:])
 
     def _save(self, effect: "tuple[Any, ...]") -> None:
+        """Save the state before what follows; `update` steps need not wait for the disk.
+
+        The state is written before they begin. That it is not yet synced matters only when the
+        system is cut off now, and then they are void: instances are started again.
+        """
         try:
-            self.store.save(STATE, effect[1])
+            self.store.write(STATE, effect[1])
+            for run in [held for held in self._held if held[0] == "run"]:
+                if run[1]["step"] == "update":
+                    self._held.remove(run)
+                    self._run(run[1])
+            self.store.sync(STATE)
         except OSError as error:
             self._held.insert(0, effect)
             self._save_at = self._now_ms() + _SAVE_AGAIN_MS

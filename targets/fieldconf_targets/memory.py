@@ -157,6 +157,13 @@ class MemoryStore:
     def save(self, name: str, data: bytes) -> None:
         self._kept[name] = data
 
+    write = save
+
+    def sync(self, name: str) -> None: ...
+
+    def load_written(self, name: str) -> bytes | None:
+        return None
+
     def remove(self, name: str) -> None:
         self._kept.pop(name, None)
 

@@ -4,6 +4,7 @@ import pytest
 
 from fieldconf_microagent import codec, envelope, topics
 from fieldconf_microagent.host import Host, assemble
+from fieldconf_microagent.store import Store as FileStore
 from fieldconf_targets.memory import MemoryStore, NoRecipes, WrittenSteps
 
 KEY = bytes(range(32))
@@ -80,6 +81,13 @@ class Store(MemoryStore):
         self.journal.append(("save", name))
         super().save(name, data)
 
+    def write(self, name, data):
+        self.save(name, data)
+        self.journal.append(("write", name))
+
+    def sync(self, name):
+        self.journal.append(("sync", name))
+
 
 class Recipes(NoRecipes):
     def __init__(self):
@@ -88,6 +96,16 @@ class Recipes(NoRecipes):
 
     def on_put(self, now, digest, index, total, data):
         self.puts.append((digest, index, total, data))
+
+
+class Steps(WrittenSteps):
+    def __init__(self, wake, journal):
+        super().__init__(wake)
+        self.journal = journal
+
+    def start(self, request):
+        self.journal.append(("run", request["step"]))
+        super().start(request)
 
 
 class World:
@@ -103,7 +121,7 @@ class World:
     def start(self):
         self.link = Link(self.clock, self.journal)
         self.recipes = Recipes()
-        self.runner = WrittenSteps(self.link.wake)
+        self.runner = Steps(self.link.wake, self.journal)
         agent = assemble(
             SETTINGS, self.store, "mark", 0, lambda n: 0, installers=["logger"], info={}, parallel=1
         )
@@ -134,9 +152,8 @@ class World:
         return self
 
     def kinds(self):
-        return [
-            entry[:2] if entry[0] in ("publish", "save") else entry[:1] for entry in self.journal
-        ]
+        named = ("publish", "save", "run", "write", "sync")
+        return [entry[:2] if entry[0] in named else entry[:1] for entry in self.journal]
 
     def want(self, **more):
         want = {"v": 1, "app": "a1", "name": "shop", "path": "/vm", "lost": 0, "i": [], "up": []}
@@ -188,8 +205,46 @@ def test_documents_follow_the_acknowledged_subscription(world):
 def test_state_is_saved_before_a_step_begins(world):
     world.connected().turn(world.want(i=ONE_INSTANCE))
 
-    assert world.kinds()[0] == ("save", "state")
-    assert world.runner.steps[0] == ("/vm/a", "deploy")
+    begun = world.kinds().index(("run", "deploy"))
+    assert ("sync", "state") in world.kinds()[:begun]
+
+
+def test_update_waits_for_the_state_to_be_written_but_not_for_the_disk(world):
+    vm, a = ONE_INSTANCE
+    importer = {**a, "m": {"Web": [True, ["port"]]}}
+    world.connected().turn(world.want(i=[vm, importer], prov={"Web": [["a1", "Web", "n2"]]}))
+    world.turn(("message", "fc/n2/live", codec.pack([1, 1, True])))
+    world.turn(exports("80"))
+    for _ in range(4):
+        world.turn()
+    assert world.runner.steps[-1] == ("/vm/a", "start")
+    world.journal.clear()
+
+    world.turn(exports("81"))
+
+    order = [kind for kind in world.kinds() if kind[0] in ("write", "run", "sync")]
+    assert order[:3] == [("write", "state"), ("run", "update"), ("sync", "state")]
+
+
+def exports(port):
+    items = [["/vm2/web", {"port": port}]]
+    return ("message", "fc/x/a1/Web/n2", codec.pack([1, 1, 1, int(port), items]))
+
+
+def test_state_that_was_not_synced_counts_as_long_as_the_system_runs_on(world, tmp_path):
+    store = FileStore(str(tmp_path))
+    store.save("state", world.host.agent.dump())
+    world.host.agent.version = 7
+    store.write("state", world.host.agent.dump())
+
+    def version(mark):
+        more = {"installers": [], "info": {}, "parallel": 1}
+        return assemble(SETTINGS, store, mark, 0, lambda n: 0, **more).version
+
+    assert version("mark") == 7
+    assert version("another mark") == 0
+    store.sync("state")
+    assert version("another mark") == 7
 
 
 def test_nothing_is_begun_while_the_state_cannot_be_saved(world):
