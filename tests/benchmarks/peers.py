@@ -22,6 +22,7 @@ PidFile {folder}/sshd.pid
 PasswordAuthentication no
 PermitRootLogin yes
 UsePAM no
+Subsystem sftp internal-sftp
 StrictModes no
 MaxStartups 200
 MaxSessions 200

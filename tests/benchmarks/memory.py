@@ -1,0 +1,73 @@
+"""How much memory the processes hold: agent on CPython, agent on MicroPython, coordinator.
+
+Each after it has settled: the agents are connected and have one instance deployed and started, the
+coordinator has no application. *Resident* counts pages that are shared with other processes in
+full, *proportional* counts each by its share, *private* not at all.
+"""
+
+import sys
+import time
+from contextlib import ExitStack
+
+import bench
+from bench import STARTED, Hand, Table, Unavailable, agent, entry, memory_kb, running, until
+
+from fieldconf_coordinator.control import SOCKET, ask
+
+_CLI = [sys.executable, "-c", "from fieldconf_coordinator.cli import main; main()"]
+_SETTLE_S = 2
+
+
+def run(folder, quick):
+    """Measure and return the tables."""
+    table = Table("memory (MB)", "process", "resident", "proportional", "private", "goal")
+    script = "script", {"scripts/start.sh": "#!/bin/sh\n"}
+    recipe = "python", {"recipe.py": "def start(instance):\n    pass\n"}
+    _row(table, "bare Python, for comparison", _bare(folder), "–")
+    _row(table, "agent, CPython with paho", _agent(folder, "cpython", sys.executable, *script), 20)
+    try:
+        micropython = bench.find("micropython")
+        _row(table, "agent, MicroPython", _agent(folder, "mp", micropython, *recipe), 3)
+    except Unavailable as error:
+        table.note(f"agent, MicroPython: left out, {error}.")
+    for option in ("embedded broker", "mosquitto"):
+        _row(table, f"coordinator, idle, {option}", _coordinator(folder, option), "–")
+    table.note("Goals are for resident memory.")
+    return [table]
+
+
+def _row(table, what, kilobytes, most):
+    cells = [f"{kb / 1024:.1f}" for kb in kilobytes]
+    verdict = most if most == "–" else f"≤ {most}: {bench.goal(kilobytes[0] / 1024, most)}"
+    table.add(what, *cells, verdict)
+
+
+def _bare(folder):
+    with running([sys.executable, "-c", "import time; time.sleep(60)"], folder / "log") as process:
+        time.sleep(_SETTLE_S)
+        return memory_kb(process.pid)
+
+
+def _agent(folder, name, python, installer, files):
+    """Return the memory of an agent that has one instance of this installer started."""
+    place = folder / name
+    place.mkdir()
+    with ExitStack() as stack:
+        port, _ = stack.enter_context(bench.mosquitto(place))
+        process = stack.enter_context(agent(bench.write_settings(place / "n1", "n1", port), python))
+        hand = Hand(port, place)
+        stack.callback(hand.close)
+        digest = hand.recipe("Web", files)
+        hand.want("n1", i=[entry("/vm"), entry("/vm/web", "Web", installer, d=digest)])
+        hand.turn_until(lambda: hand.state("n1", "/vm/web") == STARTED)
+        time.sleep(_SETTLE_S)
+        return memory_kb(process.pid)
+
+
+def _coordinator(folder, option):
+    data = folder / option
+    more = ["--mosquitto"] if option == "mosquitto" else []
+    with running([*_CLI, "up", *more, "--data", data], folder / "up.log") as process:
+        until(lambda: (data / SOCKET).exists() and ask(data, "status")["broker"]["connected"])
+        time.sleep(_SETTLE_S)
+        return memory_kb(process.pid)
