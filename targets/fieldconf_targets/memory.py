@@ -27,7 +27,13 @@ class MemoryTarget(Target):
 
     handler = "memory"
     settings = (
-        Setting("installers", str, "script, python, logger", "names of installers, with commas"),
+        # No step runs, so it stands in for nodes with any of them.
+        Setting(
+            "installers",
+            str,
+            "script, python, logger, puppet, ansible, file, command",
+            "names of installers, with commas",
+        ),
     )
 
     def __init__(self, fleet: str, folder: Path) -> None:
