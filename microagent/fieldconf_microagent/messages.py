@@ -80,7 +80,9 @@ def exports(payload: bytes) -> "list[Any]":
     if value[0] != FORMAT:
         raise ValueError("exports of format %d" % value[0])
     for item in value[4]:
-        _items(item, (str, dict), "export")
+        # Recipes are handed these as they are.
+        for name, text in _items(item, (str, dict), "export")[1].items():
+            _items([name, text], (str, str), "variable")
     return value
 
 
