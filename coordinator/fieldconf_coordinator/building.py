@@ -90,7 +90,6 @@ class Builder:
             given = ports.assign(self._app, instance)
             if given:
                 instance.overrides = {**instance.overrides, **given}
-                instance.values = {**instance.values, **given}
 
 
 def put(world: World, outbox: Outbox, app: Application, made: Iterable[Instance]) -> None:

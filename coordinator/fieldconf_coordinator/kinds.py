@@ -69,24 +69,28 @@ def work_out(
     overrides: Mapping[str, str | None],
     shared: dict[Any, Any],
 ) -> Worked:
-    """Return what an instance exports, and what only its own recipe sees.
+    """Return what an instance exports, ports it has recorded left out, and what only it sees.
 
     `shared` holds the results for equal instances; the caller keeps it for the time of one batch.
     """
+    recorded = [name for name in kind.ports if name in overrides]
+    if recorded:
+        # No two are alike, but all the rest of them may be.
+        overrides = {name: value for name, value in overrides.items() if name not in recorded}
     key = (kind.component, tuple(overrides.items()))
     if key in shared:
         found: Worked = shared[key]
         return found
     component = graph.components[kind.component]
-    values: dict[str, str | None] = {}
-    magic: dict[str, str | None] = {}
+    published: dict[str, str | None] = {}
+    own: dict[str, str | None] = {}
     for name, export in dsl.exported_values(graph, as_dsl(path, kind, overrides)).items():
         # An address that nobody has set is the agent's to fill in.
         value = None if is_ip(name) and not export.value else export.value or ""
-        (values if name in component.exports else magic)[name] = value
+        (published if name in component.exports else own)[name] = value
     if not _names_itself(component, overrides):
-        shared[key] = (values, magic)
-    return values, magic
+        shared[key] = (published, own)
+    return published, own
 
 
 def _names_itself(component: dsl.Component, overrides: Mapping[str, str | None]) -> bool:

@@ -76,6 +76,7 @@ class Instance:
         overrides: exports set on the instance, random ports included; shared, never changed.
         data: its ``data.*``; shared, never changed.
         values: full name → value of what it publishes; None: the agent fills in its address.
+            Without its random ports, so that it can be shared: `exports` has these too.
         magic: variables that only its own recipe sees.
         wish: its own, one of `states.WISHES`.
         added: made at run time, so that no new version of the template takes it away.
@@ -134,6 +135,12 @@ class Instance:
     @property
     def name(self) -> str:
         return self.path.rpartition("/")[2]
+
+    @property
+    def exports(self) -> Mapping[str, str | None]:
+        """Full name → value of what it publishes, random ports included."""
+        ports = {n: self.overrides[n] for n in self.kind.ports if n in self.overrides}
+        return {**self.values, **ports} if ports else self.values
 
     @property
     def is_scoped(self) -> bool:

@@ -64,8 +64,7 @@ class Ports:
 
     def reserve(self, app: Application, instance: Instance) -> None:
         """Note the ports that an instance has."""
-        for name in instance.kind.ports:
-            value = instance.values.get(name)
+        for value in map(instance.exports.get, instance.kind.ports):
             if value and value.isdigit():
                 self._pool(app, instance).used.add(int(value))
 
@@ -76,8 +75,9 @@ class Ports:
         """
         given: dict[str, str] = {}
         by_local: dict[str, str] = {}
+        exports = instance.exports
         for name in instance.kind.ports:
-            if instance.values.get(name):
+            if exports.get(name):
                 continue
             local = name.partition(".")[2]
             if local not in by_local:

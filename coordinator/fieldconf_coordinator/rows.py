@@ -8,9 +8,12 @@ The triple of the newest have is written along with other changes of a node and 
 `SEEN_LAG_MS`, so it may lag behind. That is harmless: with an older triple the coordinator would
 take in, after a restart, a have that it had already seen; it is genuine, and the node is asked for
 a newer one at every start.
+
+Strings that many rows have in common are interned: there may be tens of thousands.
 """
 
 from collections.abc import Mapping
+from sys import intern
 from typing import Any
 
 from fieldconf_dsl.model import Template
@@ -62,11 +65,12 @@ def to_instance(
 ) -> Instance:
     """Return the instance; its exports are still to be worked out."""
     instance = Instance(row["path"], kind, parent)
-    instance.wish = row["wish"]
+    instance.wish = intern(row["wish"])
     instance.added = row["added"]
     instance.leaving = row["leaving"]
     # Where there are random ports, no two are alike.
-    instance.overrides = row["exports"] if kind.ports else app.share_map(row["exports"])
+    exports = {intern(name): value for name, value in row["exports"].items()}
+    instance.overrides = exports if kind.ports else app.share_map(exports)
     instance.data = app.share_map(row["data"])
     return instance
 
@@ -93,11 +97,11 @@ def of_node(node: Node) -> dict[str, Any]:
 
 def to_node(row: Mapping[str, Any], app: Application, root: Instance) -> Node:
     """Return the node, not yet known to its root instance."""
-    node = Node(row["id"], row["key"], row["target"], app, root)
+    node = Node(row["id"], row["key"], intern(row["target"]), app, root)
     node.enrolment = row["enrolment"]
     node.version = row["version"]
     node.sum = row["sum"]
-    node.phase = row["phase"]
+    node.phase = intern(row["phase"])
     node.doomed = row["doomed"]
     node.seen = (row["seen"][0], row["seen"][1], row["seen"][2])
     node.hardware = tuple(row["hardware"])

@@ -40,7 +40,7 @@ def instance(one: Instance) -> dict[str, Any]:
         "node": node.id if node is not None else None,
         "online": node.online if node is not None else False,
         "address": address,
-        "exports": {n: address if v is None else v for n, v in sorted(one.values.items())},
+        "exports": {n: address if v is None else v for n, v in sorted(one.exports.items())},
         "missing": list(one.missing),
         "leaving": one.leaving,
     }

@@ -188,7 +188,7 @@ def _entry(instance: Instance, holds_nodes: bool) -> dict[str, Any]:
         "c": kind.component,
         "t": kind.installer,
         "w": wish,
-        "x": instance.values,
+        "x": instance.exports,
         "m": kind.imports,
     }
     if instance.is_scoped:
@@ -207,4 +207,4 @@ def _entry(instance: Instance, holds_nodes: bool) -> dict[str, Any]:
 
 
 def _ancestor(above: Instance) -> dict[str, Any]:
-    return {"p": above.path, "c": above.kind.component, "x": above.values}
+    return {"p": above.path, "c": above.kind.component, "x": above.exports}
