@@ -2,7 +2,7 @@
 
 This is the only shared module that knows which Python it runs on. What stands on its own here is
 for MicroPython; the same names for CPython come from `compat_cpython`, which a board never loads.
-Nothing in here knows what an agent is.
+What is needed now and then only is in `compat_rare`. Nothing in here knows what an agent is.
 """
 
 import binascii
@@ -14,10 +14,9 @@ MICROPYTHON: bool = sys.implementation.name == "micropython"
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, BinaryIO, Callable
+    from typing import Any, BinaryIO
 
 if MICROPYTHON:
-    import gc
     import io
     from time import ticks_diff as ticks_diff  # type: ignore
     from time import ticks_ms as ticks_ms  # type: ignore
@@ -99,43 +98,10 @@ if MICROPYTHON:
         sys.print_exception(error, out)  # type: ignore
         return out.getvalue()
 
-    def mem_free() -> int:
-        """Return how many bytes are free: of the heap on a board, of the machine elsewhere."""
-        gc.collect()
-        return int(gc.mem_free())  # type: ignore
-
-    def platform_info() -> str:
-        """Return machine and interpreter in one line."""
-        version = ".".join(str(n) for n in sys.implementation.version[:3])
-        machine = getattr(sys.implementation, "_machine", "")
-        return "%s %s, MicroPython %s" % (sys.platform, machine, version)
-
-    def hardware_id() -> bytes:
-        """Return what the chip itself is called; nothing if it does not say."""
-        try:
-            import machine  # type: ignore
-
-            return bytes(machine.unique_id())
-        except (ImportError, AttributeError):
-            return b""
-
-    def inflated(source: "BinaryIO") -> "Callable[[], bytes]":
-        """Return a function that gives the next inflated bytes, none at the end."""
-        import deflate  # type: ignore
-
-        stream = deflate.DeflateIO(source, deflate.RAW, 10)
-
-        def read() -> bytes:
-            try:
-                return bytes(stream.read(512))
-            except (OSError, EOFError) as error:
-                raise ValueError("cannot inflate: " + repr(error))
-
-        return read
-
 else:
-    # A star, since a board carries the name of every single import in its flash.
+    # Stars, since a board carries the name of every single import in its flash.
     from .compat_cpython import *  # noqa: F403
+    from .compat_rare import *  # noqa: F403
 
 
 class Clock:
@@ -186,56 +152,9 @@ def read_file(path: str) -> bytes:
         return file.read()
 
 
-def inflate(source: "BinaryIO", write: "Callable[[bytes], object]", most: int) -> int:
-    """Inflate raw DEFLATE (window 2**10) piece by piece; return how many bytes came out.
-
-    Never more than `most` bytes are written; what follows the end of the stream is not looked at.
-
-    Raises:
-        ValueError: the source is broken, ends early, or holds more than `most` bytes.
-    """
-    read = inflated(source)
-    count = 0
-    while True:
-        piece = read()
-        if not piece:
-            return count
-        count += len(piece)
-        if count > most:
-            raise ValueError("cannot inflate: more than %d bytes come out" % most)
-        write(piece)
-
-
-def _first_of(paths: "tuple[str, ...]") -> bytes:
-    for path in paths:
-        try:
-            content = read_file(path).strip()
-        except OSError:
-            continue
-        if content:
-            return content
-    return b""
-
-
-def hardware_mark() -> str:
-    """Return a stable name of this machine: two nodes with one identity differ in it.
-
-    It is a digest: the machine id of a Linux system is not meant to be shown around.
-    """
-    mark = _first_of(("/etc/machine-id", "/var/lib/dbus/machine-id")) or hardware_id()
-    return hex(hashlib.sha256(b"fieldconf" + mark).digest()[:8])
-
-
-def run_mark() -> str:
-    """Return what stays the same until this system starts anew.
-
-    On Linux the kernel's boot id and the start time of process 1, which differs in a restarted
-    container. Elsewhere, boards first of all, it is new with every call.
-    """
-    try:
-        boot = read_file("/proc/sys/kernel/random/boot_id").strip().decode()
-        # The name in parentheses may hold blanks; the field after it is the third.
-        fields = read_file("/proc/1/stat").rpartition(b")")[2].split()
-        return boot + "-" + fields[19].decode()
-    except (OSError, IndexError):
-        return hex(random_bytes(8))
+def unload(*names: str) -> None:
+    """Let go of modules of this package until they are imported again, for the sake of memory."""
+    package = sys.modules[__name__.rpartition(".")[0]]
+    for name in names:
+        if sys.modules.pop(package.__name__ + "." + name, None) is not None:
+            delattr(package, name)

@@ -18,6 +18,7 @@ import os
 
 from . import codec, compat, manifest
 from .compat import const
+from .compat_rare import inflate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -318,7 +319,7 @@ class Fetcher:
         del self._things[thing.digest]
         if thing.file and self._is_blob(thing):
             with source or open(thing.path, "rb") as blob:
-                done = self._install(thing.file, blob, compat.inflate)
+                done = self._install(thing.file, blob, inflate)
             compat.remove_tree(thing.path)
             if thing.list_path:
                 compat.remove_tree(thing.list_path)

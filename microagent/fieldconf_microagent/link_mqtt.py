@@ -1,13 +1,13 @@
 """The link to the broker with our own client: boards, and wherever paho is not installed.
 
 Fulfils the contract that stands in `link_paho`, but `wake` only shortens the next `poll`, since on
-a board nothing runs beside the agent's loop. What the client has no room for waits in line, up to a bound.
+a board nothing runs beside the agent's loop. What the client has no room for waits in line, up to
+a bound.
 """
 
 import select
 
 from .mqtt import Client
-from .settings import split_url
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +32,9 @@ class MqttLink:
         ca_file: "str | None" = None,
         max_payload: int = 16384,
     ) -> None:
+        # Only now: boards let go of the settings' module after the start.
+        from .settings import split_url
+
         host, port, tls = split_url(url)
         if tls:
             raise ValueError("cannot connect to %s: this link does not speak TLS" % url)

@@ -77,6 +77,7 @@ def one_python_imports(file):
 #: Who chooses between the two Pythons, and what for.
 CHOOSERS = {
     "compat": {"compat_cpython"},
+    "compat_rare": {"compat_cpython"},
     "codec": {"codec_fast"},
     "__main__": {"main_cpython"},
 }
@@ -94,7 +95,7 @@ def test_only_choosers_import_what_is_for_cpython_alone(file):
 
 @pytest.mark.parametrize("file", MODULES, ids=name)
 def test_only_compat_knows_which_python_it_is(file):
-    if file.stem in ("compat", "__main__"):
+    if file.stem in ("compat", "compat_rare", "__main__"):
         return
     text = file.read_text()
     assert "MICROPYTHON" not in text
