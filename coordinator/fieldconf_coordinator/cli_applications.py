@@ -13,6 +13,7 @@ from .cli_common import (
     data_option,
     examples,
     finish,
+    force_option,
     instance_rows,
     is_terminal,
     json_option,
@@ -48,7 +49,10 @@ def deploy(
     as_json: bool,
     data: Path,
 ) -> int:
-    """Deploy the TEMPLATE (a folder or ZIP), or change the application of that name to it."""
+    """Deploy the TEMPLATE, a folder or a ZIP.
+
+    If there is an application of that name, it is changed to what the template says.
+    """
     answer = ask(data, "deploy", path=str(template.absolute()), name=name, target=target)
     if as_json:
         print_json(answer)
@@ -112,8 +116,10 @@ def _wish_command(name: str, wish: str, text: str, *lines: str) -> click.Command
         timeout: float | None,
         as_json: bool,
         data: Path,
+        force: bool = False,
     ) -> int:
-        answer = ask(data, "wish", app=the_app(data, app), path=path, wish=wish)
+        name = the_app(data, app)
+        answer = ask(data, "wish", app=name, path=path, wish=wish, force=force)
         if as_json:
             print_json(answer)
             return 0
@@ -125,21 +131,23 @@ def _wish_command(name: str, wish: str, text: str, *lines: str) -> click.Command
 start = _wish_command(
     "start",
     states.STARTED,
-    "Start the instance at PATH, or all.",
+    "Start the instance at PATH, or all of them.",
     "fieldconf start /data-vm/data",
 )
 stop = _wish_command(
     "stop",
     states.STOPPED,
-    "Stop the instance at PATH, or all; what lies below stops and returns with it.",
+    "Stop the instance at PATH, or all of them.\n\nWhat lies below stops, and returns with it.",
     "fieldconf stop /data-vm/data",
 )
-undeploy = _wish_command(
-    "undeploy",
-    states.NOT_DEPLOYED,
-    "Undeploy the instance at PATH, or all; its nodes are given back.",
-    "fieldconf undeploy",
-    "fieldconf undeploy /web-vm2",
+undeploy = force_option(
+    _wish_command(
+        "undeploy",
+        states.NOT_DEPLOYED,
+        "Undeploy the instance at PATH, or all of them.\n\nNodes that become empty are given back.",
+        "fieldconf undeploy",
+        "fieldconf undeploy /web-vm2",
+    )
 )
 
 
@@ -159,7 +167,10 @@ def scale(
     as_json: bool,
     data: Path,
 ) -> int:
-    """Have COUNT copies of the root instance ROOT, with all that lies in it."""
+    """Have COUNT copies of the root instance ROOT.
+
+    Each is a copy with all that lies in it: /web-vm1, /web-vm2 and so on.
+    """
     answer = ask(data, "scale", app=the_app(data, app), path=root, count=count)
     if as_json:
         print_json(answer)
@@ -170,14 +181,21 @@ def scale(
 @click.command(epilog=examples("fieldconf remove /web-vm3"))
 @click.argument("path")
 @app_option
+@force_option
 @wait_option
 @json_option
 @data_option
 def remove(
-    path: str, app: str | None, wait: bool, timeout: float | None, as_json: bool, data: Path
+    path: str,
+    app: str | None,
+    force: bool,
+    wait: bool,
+    timeout: float | None,
+    as_json: bool,
+    data: Path,
 ) -> int:
-    """Undeploy the instance at PATH and take it out of the application."""
-    answer = ask(data, "remove", app=the_app(data, app), path=path)
+    """Undeploy PATH and take it out for good."""
+    answer = ask(data, "remove", app=the_app(data, app), path=path, force=force)
     if as_json:
         print_json(answer)
         return 0
@@ -203,7 +221,7 @@ def delete(app: str, as_json: bool, data: Path) -> None:
 @json_option
 @data_option
 def why(path: str, app: str | None, as_json: bool, data: Path) -> None:
-    """Tell why the instance at PATH is not where it is wanted."""
+    """Tell why PATH is not where it is wanted."""
     reasons = ask(data, "why", app=the_app(data, app), path=path)
     if as_json:
         print_json(reasons)
@@ -219,7 +237,10 @@ def why(path: str, app: str | None, as_json: bool, data: Path) -> None:
 @json_option
 @data_option
 def logs(path: str | None, app: str | None, as_json: bool, data: Path) -> None:
-    """Print what the scripts of the instance at PATH printed lately; without PATH, of all."""
+    """Print what scripts printed lately.
+
+    With PATH only those of that instance.
+    """
     lines = ask(data, "logs", app=the_app(data, app), path=path)
     if as_json:
         print_json(lines)
@@ -245,13 +266,13 @@ def events(app: str | None, as_json: bool, data: Path) -> None:
         click.echo(f"{stamp} {where}: {event['text']}" if where else f"{stamp} {event['text']}")
 
 
-def _path_command(name: str, text: str, line: str) -> click.Command:
+def _path_command(name: str, text: str, line: str, needs_path: bool) -> click.Command:
     @click.command(name, help=text, epilog=examples(line))
-    @click.argument("path")
+    @click.argument("path", required=needs_path)
     @app_option
     @json_option
     @data_option
-    def command(path: str, app: str | None, as_json: bool, data: Path) -> None:
+    def command(path: str | None, app: str | None, as_json: bool, data: Path) -> None:
         answer = ask(data, name, app=the_app(data, app), path=path)
         if as_json:
             print_json(answer)
@@ -262,9 +283,11 @@ def _path_command(name: str, text: str, line: str) -> click.Command:
 
 
 retry = _path_command(
-    "retry", "Try again at once what failed at PATH.", "fieldconf retry /web-vm1/web"
+    "retry", "Try again at once what failed, at PATH or anywhere.", "fieldconf retry", False
 )
-cancel = _path_command("cancel", "End the step that runs at PATH.", "fieldconf cancel /web-vm1/web")
+cancel = _path_command(
+    "cancel", "End the step that runs at PATH.", "fieldconf cancel /web-vm1/web", True
+)
 
 COMMANDS = (
     deploy,

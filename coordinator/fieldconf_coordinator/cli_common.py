@@ -54,6 +54,12 @@ def app_option(command: F) -> F:
     )(command)
 
 
+def force_option(command: F) -> F:
+    """Add ``--force``."""
+    text = "Give nodes back without waiting for what runs there."
+    return click.option("--force", is_flag=True, help=text)(command)
+
+
 def wait_option(command: F) -> F:
     """Add ``--no-wait`` and ``--timeout``."""
     command = click.option(

@@ -17,7 +17,9 @@ _PATHS = click.argument("paths", nargs=-1, required=True, type=click.Path(path_t
 @_PATHS
 @json_option
 def check(paths: tuple[Path, ...], as_json: bool) -> int:
-    """Check templates (folders or ZIPs), .graph and .instances files.
+    """Check templates and single files.
+
+    PATHS are templates (folders or ZIPs), .graph and .instances files.
 
     Exit status 0: no severe problem; 1: there is one; 2: it could not be run.
     """
@@ -46,7 +48,10 @@ def check(paths: tuple[Path, ...], as_json: bool) -> int:
 @_PATHS
 @click.option("--check", "check_only", is_flag=True, help="Only tell; exit with 1 if any differs.")
 def fmt(paths: tuple[Path, ...], check_only: bool) -> int:
-    """Rewrite .graph and .instances files (or all in a folder) in the canonical form."""
+    """Rewrite descriptions in the canonical form.
+
+    PATHS are .graph and .instances files, and folders that hold such.
+    """
     from fieldconf_dsl.check import format_paths
     from fieldconf_dsl.writer import CannotFormat
 

@@ -24,9 +24,10 @@ from .cli_common import COULD_NOT_RUN, data_option, examples
 @click.option("--verbose", is_flag=True, help="Log more.")
 @data_option
 def up(broker: str | None, mosquitto: bool, domain: str, verbose: bool, data: Path) -> int:
-    """Run a coordinator on this box, with a broker of its own unless told otherwise.
+    """Run a coordinator on this box.
 
-    It runs until Ctrl-C. What it deployed runs on, and is found again by the next one.
+    It brings a broker of its own, unless told otherwise. It runs until Ctrl-C; what it deployed
+    runs on, and is found again by the next one.
     """
     from . import running
     from .errors import StoreError
@@ -64,9 +65,10 @@ def _until_signal(service: Any) -> None:
 @click.command(epilog=examples("fieldconf demo", "fieldconf demo --exit"))
 @click.option("--exit", "and_exit", is_flag=True, help="End when it has checked itself: 0 or 1.")
 def demo(and_exit: bool) -> int:
-    """Show a load balancer, web servers and a data service, and what becomes of their faults.
+    """Show what it does, with a real application.
 
-    Everything runs on this box, in a temporary folder, and is gone afterwards.
+    A load balancer, web servers and a data service are deployed, changed and broken. Everything
+    runs on this box, in a temporary folder, and is gone afterwards.
     """
     from .demo import run
 

@@ -17,16 +17,13 @@ class Output:
         self._size = 0
 
     def add(self, step: str, data: bytes) -> None:
-        self._parts.append((_now_ms(), step, data))
+        self._parts.append((time.time_ns(), step, data))
         self._size += len(data)
         while self._size > _BYTES and len(self._parts) > 1:
             self._size -= len(self._parts.popleft()[2])
 
-    def parts(self, path: str) -> list[dict[str, Any]]:
-        return [
-            {"at": at, "path": path, "step": step, "text": data.decode("utf-8", "replace")}
-            for at, step, data in self._parts
-        ]
+    def parts(self, path: str) -> list[tuple[int, str, str, bytes]]:
+        return [(at, path, step, data) for at, step, data in self._parts]
 
 
 class Outputs:
@@ -49,13 +46,17 @@ class Outputs:
             if node in nodes and path in (None, known)
             for part in output.parts(known)
         ]
-        return sorted(found, key=lambda part: part["at"])
+        return [
+            {
+                "at": at // 1_000_000,
+                "path": path,
+                "step": step,
+                "text": data.decode(errors="replace"),
+            }
+            for at, path, step, data in sorted(found)
+        ]
 
     def forget(self, node: str) -> None:
         """Drop what a node printed."""
         for key in [key for key in self._outputs if key[0] == node]:
             del self._outputs[key]
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -370,7 +370,8 @@ def _logs(service: Service, now: int, asked: dict[str, Any]) -> Any:
 
 
 def _wish(service: Service, now: int, asked: dict[str, Any]) -> Any:
-    return service.fleet.set_wish(now, asked["app"], asked.get("path"), asked["wish"])
+    force = asked.get("force", False)
+    return service.fleet.set_wish(now, asked["app"], asked.get("path"), asked["wish"], force)
 
 
 REQUESTS: dict[str, Handler] = {
@@ -378,9 +379,9 @@ REQUESTS: dict[str, Handler] = {
     "deploy": _deploy,
     "wish": _wish,
     "scale": lambda s, now, a: s.fleet.scale(now, a["app"], a["path"], a["count"]),
-    "remove": lambda s, now, a: s.fleet.remove(now, a["app"], a["path"]),
+    "remove": lambda s, now, a: s.fleet.remove(now, a["app"], a["path"], a.get("force", False)),
     "delete": lambda s, now, a: s.fleet.delete(now, a["app"]),
-    "retry": lambda s, now, a: s.fleet.retry(now, a["app"], a["path"]),
+    "retry": lambda s, now, a: s.fleet.retry(now, a["app"], a.get("path")),
     "cancel": lambda s, now, a: s.fleet.cancel(now, a["app"], a["path"]),
     "why": lambda s, now, a: s.fleet.why(a["app"], a["path"]),
     "change": lambda s, now, a: s.fleet.change(a["id"]),

@@ -344,3 +344,13 @@ def test_note_tells_the_first_line_of_a_problem():
     instance = {"problem": problem, "missing": [], "node": "n1", "online": True}
 
     assert cli_common.note(instance) == "failed: start: exit status 3"
+
+
+def test_force_does_not_wait_for_what_runs_on_the_nodes(run, shop):
+    assert run("undeploy", "--force")[0] == 0
+
+    until(lambda: shop.ask("status")["nodes"] == [])
+
+
+def test_retry_reaches_everything_without_a_path(run, shop):
+    assert run("retry")[:2] == (0, "done\n")
