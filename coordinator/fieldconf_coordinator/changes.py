@@ -1,6 +1,6 @@
 """Changes: what a request has set in motion, to be watched until all is where it is wished."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 from .errors import FleetError
@@ -166,6 +166,38 @@ class Changes:
             "started": change.started,
             "ended": change.ended,
         }
+
+    def progress(self, change_id: str) -> dict[str, Any] | None:
+        """Return one change without its steps; None for one that is not kept any more."""
+        change = self._changes.get(change_id)
+        if change is None:
+            return None
+        done = change.total
+        if change.outcome == RUNNING:
+            concerned = self._concerned(change)
+            done -= sum(not instance.is_settled() for instance in concerned)
+        return {
+            "id": change.id,
+            "application": change.app_name,
+            "text": change.text,
+            "outcome": change.outcome,
+            "done": max(0, done),
+            "total": change.total,
+            "started": change.started,
+            "ended": change.ended,
+        }
+
+    def running_of(self, app_ids: Container[str]) -> list[str]:
+        """Return the ids of the changes of these applications that are under way."""
+        return [
+            change.id
+            for change in self._changes.values()
+            if change.outcome == RUNNING and change.app_id in app_ids
+        ]
+
+    def ids(self) -> list[str]:
+        """Return the ids of all, newest first."""
+        return list(reversed(self._changes))
 
     def show_all(self) -> list[dict[str, Any]]:
         """Return all, newest first."""

@@ -38,6 +38,7 @@ from .changes import Changes
 from .errors import FleetError as FleetError
 from .machines import TOMBSTONE_MS, Identity, Machines
 from .model import CREATING, EMPTYING, FORGETTING, UP, Node, World
+from .news import News
 from .orders import Orders
 from .outbox import Effect, Outbox
 from .reports import PULSE_MS, Reports
@@ -96,6 +97,8 @@ class Fleet:
         self._machines = machines = Machines(world, outbox, wants, orders, timers, identity)
         self._reports = Reports(world, outbox, wants, machines, orders, timers, domain, wall)
         self._requests = Requests(world, outbox, wants, machines, orders, changes, identity)
+        #: What changed, for whoever watches.
+        self.news = News(world, changes)
         self._to_resume: list[Node] = []
         self._greeting: list[str] = []
         self._asking: list[str] = []

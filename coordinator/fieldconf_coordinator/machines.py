@@ -189,6 +189,7 @@ class Machines:
         text = f"cannot {verb} the node: {detail}"
         node.root.problem = ("failed", text, node.tries > _DOUBLED)
         node.app.moved = True
+        self._world.touch(node.app, node.root)
         self._event("problem", text, node)
         self._timers.set(("phase", node.id), self._world.now + pause)
 
@@ -302,6 +303,7 @@ class Machines:
         self._event("node", f"{node.id} is gone", node)
         root.node = None
         app.moved = True
+        self._world.touch(app, root)
         for member in root.members:
             member.state, member.problem = states.NOT_DEPLOYED, None
             member.missing, member.digest = (), None

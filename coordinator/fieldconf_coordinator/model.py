@@ -282,6 +282,7 @@ class Application:
         exporters: published prefix → ids of the nodes that export it.
         importers, outside: imported prefix → ids of nodes; the second for external imports.
         moved: something was reported since changes were last looked at.
+        revision: raised whenever something that is shown of it may have changed.
     """
 
     def __init__(self, app_id: str, name: str, template: Template, ref: str) -> None:
@@ -297,6 +298,9 @@ class Application:
         self.outside: dict[str, set[str]] = {}
         self.kinds: dict[str, Kind] = {}
         self.moved = False
+        self.revision = 0
+        # Of which revision, and how many instances are how; see `status`.
+        self.counts: tuple[int, dict[str, Any]] = (-1, {})
         self.shared: dict[Any, Any] = {}
         self.use(template, ref)
 
@@ -338,6 +342,23 @@ def _by_path(instance: Instance) -> str:
     return instance.path
 
 
+class Marks:
+    """What may have changed since somebody last looked; kept only while that is `wanted`.
+
+    Attributes:
+        scopes: scoped instance → its application: all on its node may look different.
+        gone: (table, key) of what is not there any more; the name of the application in the key.
+        changes: ids.
+    """
+
+    def __init__(self) -> None:
+        self.wanted = False
+        self.applications: dict[str, Application] = {}
+        self.scopes: dict[Instance, Application] = {}
+        self.gone: list[tuple[str, Any]] = []
+        self.changes: dict[str, None] = {}
+
+
 class World:
     """Everything that a coordinator leads; what the parts of the core share."""
 
@@ -351,6 +372,15 @@ class World:
         self.link = False
         # Tells whether somebody else uses a port of this box.
         self.port_is_taken: Callable[[int], bool] = lambda port: False
+        self.marks = Marks()
+
+    def touch(self, app: Application, scope: Instance | None = None) -> None:
+        """Note that what is shown of `app` changed: of itself, or of all on the node `scope`."""
+        app.revision += 1
+        if self.marks.wanted:
+            self.marks.applications[app.id] = app
+            if scope is not None:
+                self.marks.scopes[scope] = app
 
     def put(self, app: Application, instance: Instance) -> None:
         """Put `instance` into `app`; its parent is there already."""

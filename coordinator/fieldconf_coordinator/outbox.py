@@ -40,22 +40,36 @@ class Outbox:
     def store_application(self, app: Application) -> None:
         """Have the row of an application written."""
         self._applications[app.id] = app
+        self._world.touch(app)
 
     def store_instance(self, app: Application, instance: Instance) -> None:
         """Have the row of an instance written."""
         self._instances[instance] = app.id
+        self._world.touch(app, instance.scope)
 
     def store_node(self, node: Node) -> None:
         """Have the row of a node written."""
         self._nodes[node.id] = node
+        self._world.touch(node.app, node.root)
 
     def store(self, table: str, key: Any, row: dict[str, Any]) -> None:
         """Have a row written as it is."""
         self._others[table, key] = row
+        if table == "changes" and self._world.marks.wanted:
+            self._world.marks.changes[key] = None
 
     def delete(self, table: str, key: Any) -> None:
         """Have a row deleted, and nothing of it written that was to be."""
         self._others[table, key] = None
+        self._mark_gone(table, key)
+
+    def _mark_gone(self, table: str, key: Any) -> None:
+        app = self._world.by_id.get(key[0] if table == "instances" else key)
+        if app is not None:
+            self._world.touch(app)
+            key = (app.name, key[1]) if table == "instances" else app.name
+        if self._world.marks.wanted:
+            self._world.marks.gone.append((table, key))
 
     def call(self, verb: str, node: Node) -> None:
         """Have the target of `node` called."""

@@ -82,6 +82,7 @@ class Reports:
             self._drop_gone(node)
         node.app.moved = True
         self._machines.on_have(node)
+        self._world.touch(node.app, node.root)
 
     def _note_triple(self, node: Node, triple: tuple[int, int, int]) -> None:
         if triple[:2] != node.seen[:2]:
@@ -198,6 +199,7 @@ class Reports:
             self._orders.send(node, "report")
         elif version != node.version:
             self._wants.on_held(node, version)
+            self._world.touch(node.app, node.root)
 
     def _is_online(self, node: Node) -> None:
         node.heard = self._world.now
@@ -207,6 +209,7 @@ class Reports:
             self._event("node", f"{node.id} is online again", node)
         node.online, node.since = True, None
         node.app.moved = True
+        self._world.touch(node.app, node.root)
         self._timers.set_earliest("silence", self._world.now + PULSE_MS)
         if node.held != node.version and node.fresh:
             self._wants.publish(node)
@@ -216,6 +219,7 @@ class Reports:
             node.online, node.since = False, self._wall()
             self._event("node", f"{node.id} is offline", node)
             node.app.moved = True
+            self._world.touch(node.app, node.root)
         self._machines.on_offline(node)
 
     def watch(self) -> None:

@@ -25,13 +25,15 @@ from fieldconf_microagent import codec, compat
 from .broker import BrokerLink
 from .control import RequestError
 from .errors import FleetError, StoreError
+from .feed import Feed
 from .fleet import Fleet
+from .outbox import Effect
 from .outputs import Outputs
 from .recipes import RecipeStore
 from .serving import Serving
 from .store import Store
 from .supervised import Broker, is_free
-from .templates import TemplateError, Templates
+from .templates import Kept, TemplateError, Templates
 from .workers import Workers
 
 _LONGEST_WAIT_MS = 1000
@@ -66,7 +68,7 @@ class Options:
 class Request:
     """What somebody asked for, and where the answer goes."""
 
-    name: str
+    handler: "Handler"
     arguments: dict[str, Any]
     answer: "Future[Any]" = field(default_factory=Future)
 
@@ -89,6 +91,7 @@ class Service:
         self.broker = broker
         self.options = options
         self.outputs = Outputs()
+        self.feed = Feed()
         self.connected = False
         self._clock = compat.Clock()
         self.recipes = RecipeStore(data / "recipes")
@@ -100,6 +103,7 @@ class Service:
         self._serving = Serving(self.recipes, options.domain)
         self._requests: SimpleQueue[Request] = SimpleQueue()
         self._stopping = self._closed = self._logins_changed = False
+        self._rows: list[Effect] = []
         # Nobody may come in once the last request was answered.
         self._door = threading.Lock()
         self._broker_at = self._machines_at = 0.0
@@ -124,23 +128,47 @@ class Service:
         Raises:
             RequestError: it is refused.
         """
+        if name not in REQUESTS:
+            raise RequestError("bad-request", f"there is no request {name!r}")
+        if name == "deploy":
+            # Reading and packing takes a while, which the loop need not wait for.
+            arguments["kept"] = self.keep(Path(arguments.pop("path")))
+        return self.call(REQUESTS[name], arguments)
+
+    def keep(self, path: Path) -> Kept:
+        """Copy, check and pack a template; this takes a while, in the caller's thread.
+
+        Raises:
+            RequestError: it is refused, or cannot be kept.
+        """
         try:
-            if name not in REQUESTS:
-                raise RequestError("bad-request", f"there is no request {name!r}")
-            if name == "deploy":
-                # Reading and packing takes a while, which the loop need not wait for.
-                arguments["kept"] = self.templates.keep(Path(arguments.pop("path")))
-            return self._queue(Request(name, arguments)).result()
+            return self.templates.keep(path)
         except TemplateError as error:
             found = [{**problem.as_json(), "text": str(problem)} for problem in error.problems]
             raise RequestError("bad-template", str(error), problems=found) from error
         except OSError as error:
             raise RequestError("disk", f"cannot keep the template: {error}") from error
+
+    def call(self, handler: "Handler", arguments: dict[str, Any]) -> Any:
+        """Have `handler` called in the service's thread; return its answer when all is saved.
+
+        Raises:
+            RequestError: it is refused.
+        """
+        try:
+            return self._queue(Request(handler, arguments)).result()
         except FleetError as error:
             raise RequestError(error.code, error.message, error.hint) from error
         except StoreError as error:
             hint = "nothing has changed; make room on the disk and ask again"
             raise RequestError("disk", str(error), hint) from error
+
+    def store_row(self, table: str, key: Any, row: Mapping[str, Any] | None) -> None:
+        """Have a row written, or deleted with None, along with what is under way.
+
+        Only for handlers: it is committed before the request gets its answer, or it is refused.
+        """
+        self._rows.append(("store", table, key, row))
 
     def _queue(self, request: Request) -> "Future[Any]":
         with self._door:
@@ -198,12 +226,14 @@ class Service:
             for request, answer in answers:
                 _give(request, answer)
         self._serving.send(now, self.link)
+        self.feed.turn(now, self.fleet.news, self.store)
 
     def _wait_ms(self, longest_ms: int) -> int:
         if self._stopping or not self._requests.empty():
             return 0
         now = self._clock.now_ms()
-        dates = (self.fleet.next_wake(), self._serving.next_wake())
+        feed = self.feed.next_wake(self.fleet.news)
+        dates = (self.fleet.next_wake(), self._serving.next_wake(), feed)
         known = [max(0, date - now) for date in dates if date is not None]
         return int(min([longest_ms, _BROKER_S * 1000, *known]))
 
@@ -217,18 +247,19 @@ class Service:
 
     def _handle(self, request: Request, now: int) -> Any:
         try:
-            return REQUESTS[request.name](self, now, request.arguments)
+            return request.handler(self, now, request.arguments)
         except (FleetError, RequestError) as error:
             return error
         except (TypeError, ValueError, KeyError) as error:
-            _log.exception("request %s failed", request.name)
+            _log.exception("request %r failed", request.handler)
             return RequestError("bad-request", f"cannot understand the request: {error!r}")
 
     # -- effects
 
     def _carry_out(self, answers: list[tuple[Request, Any]]) -> bool:
         """Carry out what the core wants; tell whether it could be saved."""
-        effects = self.fleet.take()
+        effects = self._rows + self.fleet.take()
+        self._rows = []
         kinds = {effect[0] for effect in effects}
         try:
             if kinds & {"store", "event"}:
@@ -249,6 +280,7 @@ class Service:
             _give(request, error)
         _log.error("nothing has changed, since nothing can be saved: %s", error)
         self.fleet = self._restored()
+        self.feed.restart(self.fleet.news)
         self.fleet.on_link(self._clock.now_ms(), self.connected)
         time.sleep(_NO_DISK_MS / 1000)
 
@@ -275,6 +307,7 @@ class Service:
             self._serving.add(node, self._keys[node], codec.pack(get), allowed)
 
     def _event(self, kind: str, app: str, path: str, node: str, text: str) -> None:
+        self.feed.has_events = True
         _log.info("%s", " ".join(word for word in (app, path, text) if word))
 
     def _home(self, node: str, settings: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -6,8 +6,32 @@ from .changes import shown_state
 from .model import Application, Instance, Node, World
 
 
+def summary(world: World, app: Application) -> dict[str, Any]:
+    """Return an application without its instances: how many there are, and how they are."""
+    if app.counts[0] != app.revision:
+        app.counts = (app.revision, _counted(app))
+    return {**_about(world, app), "revision": app.revision, "instances": app.counts[1]}
+
+
+def _counted(app: Application) -> dict[str, Any]:
+    states: dict[str, int] = {}
+    settled = problems = 0
+    for one in app.instances.values():
+        state = shown_state(one)
+        states[state] = states.get(state, 0) + 1
+        settled += one.is_settled()
+        problems += one.problem is not None
+    total = len(app.instances)
+    return {"total": total, "settled": settled, "problems": problems, "states": states}
+
+
 def application(world: World, app: Application) -> dict[str, Any]:
     """Return an application with its instances, by path."""
+    instances = [instance(app.instances[path]) for path in sorted(app.instances)]
+    return {**_about(world, app), "instances": instances}
+
+
+def _about(world: World, app: Application) -> dict[str, Any]:
     bindings = {
         prefix: [world.by_id[app_id].name for app_id in ids if app_id in world.by_id]
         for prefix, ids in app.bindings.items()
@@ -21,29 +45,34 @@ def application(world: World, app: Application) -> dict[str, Any]:
         "target": app.target,
         "bindings": bindings,
         "created": app.created,
-        "instances": [instance(app.instances[path]) for path in sorted(app.instances)],
     }
 
 
-def instance(one: Instance) -> dict[str, Any]:
-    """Return one instance."""
+def brief(one: Instance) -> dict[str, Any]:
+    """Return one instance without what hardly ever changes."""
     node = one.scope.node
-    address = node.address if node is not None else None
     return {
         "path": one.path,
         "component": one.kind.component,
-        "installer": one.kind.installer,
         "state": shown_state(one),
         "wish": one.wish,
         "settled": one.is_settled(),
         "problem": problem(one),
         "node": node.id if node is not None else None,
         "online": node.online if node is not None else False,
-        "address": address,
-        "exports": {n: address if v is None else v for n, v in sorted(one.exports.items())},
+        "address": node.address if node is not None else None,
         "missing": list(one.missing),
         "leaving": one.leaving,
     }
+
+
+def instance(one: Instance) -> dict[str, Any]:
+    """Return one instance."""
+    found = brief(one)
+    address = found["address"]
+    found["installer"] = one.kind.installer
+    found["exports"] = {n: address if v is None else v for n, v in sorted(one.exports.items())}
+    return found
 
 
 def problem(one: Instance) -> dict[str, Any] | None:

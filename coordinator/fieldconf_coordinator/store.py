@@ -323,13 +323,32 @@ class Store:
             statement = "DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - :kept"
             connection.execute(text(statement), {"kept": EVENTS_KEPT})
 
-    def events(self, application: str | None = None, most: int = 1000) -> list[dict[str, Any]]:
-        """Return the latest events, oldest first."""
+    def events(
+        self,
+        application: str | None = None,
+        most: int = 1000,
+        kind: str | None = None,
+        before: int | None = None,
+        after: int | None = None,
+    ) -> list[dict[str, Any]]:
+        """Return the latest events, oldest first; `before` and `after` are ids."""
         query = select(_EVENTS).order_by(_EVENTS.c.id.desc()).limit(most)
         if application is not None:
             query = query.where(_EVENTS.c.application == application)
+        if kind is not None:
+            query = query.where(_EVENTS.c.kind == kind)
+        if before is not None:
+            query = query.where(_EVENTS.c.id < before)
+        if after is not None:
+            query = query.where(_EVENTS.c.id > after)
         with self._words("read"), self._engine.connect() as connection:
             return [dict(row) for row in connection.execute(query).mappings()][::-1]
+
+    def last_event(self) -> int:
+        """Return the id of the latest event, 0 where there is none."""
+        with self._words("read"), self._engine.connect() as connection:
+            row = connection.execute(text("SELECT max(id) FROM events")).first()
+        return int(row[0] or 0) if row is not None else 0
 
     def setting(self, name: str) -> Any:
         """Return a setting, or None; ``fleet`` is the fleet's id."""

@@ -1,0 +1,90 @@
+"""Hands on what changed to one watcher, at a pace that leaves the loop its time.
+
+Everything here happens in the service's thread. The watcher is called with
+
+``("begin", [])``
+    forget all rows: those of everything there is follow.
+``("rows", [row, …])``
+    see `news`.
+``("complete", [])``
+    since "begin", the rows of everything there is were handed on.
+``("events", [event, …])``
+    new lines of the history.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from .errors import StoreError
+from .news import News
+from .store import Store
+
+Deliver = Callable[[str, list[dict[str, Any]]], None]
+
+_NODES_AT_ONCE = 200
+_PAUSE_MS = 50
+# At most a tenth of the loop's time goes into rows.
+_SHARE = 10
+
+
+class Feed:
+    """Knows what was handed on already."""
+
+    def __init__(self) -> None:
+        self._deliver: Deliver | None = None
+        self._at = 0
+        self._event = 0
+        self._is_complete = False
+        #: There are new lines in the history.
+        self.has_events = False
+
+    def begin(self, deliver: Deliver, news: News, store: Store) -> None:
+        """Hand everything to `deliver` from now on: all there is at first, then what changes."""
+        self._deliver = deliver
+        self._event = store.last_event()
+        self.restart(news)
+
+    def restart(self, news: News) -> None:
+        """Hand on everything anew: the core was made anew."""
+        if self._deliver is not None:
+            self._is_complete = False
+            self._deliver("begin", [])
+            news.begin()
+
+    def end(self, news: News) -> None:
+        """Hand on nothing any more."""
+        self._deliver = None
+        news.end()
+
+    def next_wake(self, news: News) -> int | None:
+        """Return when `turn` has something to do, or None."""
+        waits = news.waiting or self.has_events or not self._is_complete
+        return self._at if self._deliver is not None and waits else None
+
+    def turn(self, now: int, news: News, store: Store) -> None:
+        """Hand on what changed, if it is time."""
+        if self._deliver is None or now < self._at:
+            return
+        self._at = now + _PAUSE_MS
+        if self.has_events:
+            self._events(store)
+        if news.waiting:
+            began = time.monotonic()
+            self._deliver("rows", news.take(_NODES_AT_ONCE))
+            took_ms = int((time.monotonic() - began) * 1000)
+            self._at = now + max(_PAUSE_MS, _SHARE * took_ms)
+        if not self._is_complete and not news.waiting:
+            self._is_complete = True
+            self._deliver("complete", [])
+
+    def _events(self, store: Store) -> None:
+        assert self._deliver is not None
+        self.has_events = False
+        try:
+            found = store.events(after=self._event)
+        except StoreError:
+            return  # the history can wait until the disk is well again
+        if found:
+            self._event = found[-1]["id"]
+            self._deliver("events", found)

@@ -1,0 +1,88 @@
+"""What has changed, for those who watch: rows ready to be sent on.
+
+The core only *marks* what may have changed (`World.touch`); rows are made when somebody takes them.
+So what changed ten times meanwhile gives one row, and while nobody watches nothing is worked out.
+
+A row is a dictionary with ``kind`` (application, instance, node or change) and what is its key:
+``application`` and ``path`` of an instance, ``id`` of a node or change, ``name`` of an application.
+``"gone": True`` means that there is no such thing any more; without an application its instances
+and nodes are gone as well.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from . import status
+from .changes import Changes
+from .model import Application, World
+
+Row = dict[str, Any]
+
+_KINDS = {"applications": "application", "nodes": "node", "changes": "change"}
+
+
+class News:
+    """Rows of what was marked since the last call."""
+
+    def __init__(self, world: World, changes: Changes) -> None:
+        self._world = world
+        self._changes = changes
+
+    def begin(self) -> None:
+        """Keep marks from now on; at first everything is marked."""
+        marks = self._world.marks
+        marks.wanted = True
+        marks.gone.clear()
+        for app in self._world.applications.values():
+            marks.applications[app.id] = app
+            marks.scopes.update((root, app) for root in app.scoped())
+        marks.changes.update((change_id, None) for change_id in reversed(self._changes.ids()))
+
+    def end(self) -> None:
+        """Keep no marks any more."""
+        marks = self._world.marks
+        marks.wanted = False
+        for marked in (marks.applications, marks.scopes, marks.gone, marks.changes):
+            marked.clear()
+
+    @property
+    def waiting(self) -> bool:
+        """Tell whether there is something to take."""
+        marks = self._world.marks
+        return bool(marks.scopes or marks.applications or marks.gone or marks.changes)
+
+    def take(self, most: int) -> list[Row]:
+        """Return the rows of at most so many nodes with their instances, and all others.
+
+        What is gone comes first: something new may have taken its place.
+        """
+        marks = self._world.marks
+        gone, marks.gone = marks.gone, []
+        rows = [_gone(table, key) for table, key in gone if table in (*_KINDS, "instances")]
+        applications, marks.applications = marks.applications, {}
+        for app in applications.values():
+            if app.id in self._world.by_id:
+                rows.append({"kind": "application", **status.summary(self._world, app)})
+        rows += self._of_scopes(most)
+        changes, marks.changes = marks.changes, {}
+        changes.update((change_id, None) for change_id in self._changes.running_of(applications))
+        progress = [self._changes.progress(change_id) for change_id in changes]
+        return rows + [{"kind": "change", **one} for one in progress if one is not None]
+
+    def _of_scopes(self, most: int) -> Iterator[Row]:
+        marks = self._world.marks
+        for root in list(marks.scopes)[:most]:
+            app: Application = marks.scopes.pop(root)
+            if app.instances.get(root.path) is not root:
+                continue
+            if root.node is not None:
+                yield {"kind": "node", **status.node(root.node)}
+            for member in root.members:
+                yield {"kind": "instance", "application": app.name, **status.brief(member)}
+
+
+def _gone(table: str, key: Any) -> Row:
+    if table == "instances":
+        return {"kind": "instance", "application": key[0], "path": key[1], "gone": True}
+    name = "name" if table == "applications" else "id"
+    return {"kind": _KINDS[table], name: key, "gone": True}
