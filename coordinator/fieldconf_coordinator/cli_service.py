@@ -70,12 +70,18 @@ def demo(and_exit: bool) -> int:
     A load balancer, web servers and a data service are deployed, changed and broken. Everything
     runs on this box, in a temporary folder, and is gone afterwards.
     """
-    from .demo import run
+    from .demo import Failed, run
+    from .errors import StoreError
+    from .supervised import BrokerError
 
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    return run(and_exit, stop, click.echo)
+    try:
+        return run(and_exit, stop, click.echo)
+    except (Failed, BrokerError, StoreError) as error:
+        click.echo(f"error: {error}", err=True)
+        return COULD_NOT_RUN
 
 
 @click.command(epilog=examples("fieldconf agent --dir /var/lib/fieldconf-agent"))
