@@ -69,6 +69,8 @@ class Node:
         known.update(parallel=8, pulse=300_000)
         self.known = known
         self.agent = Agent(known, None, "mark", 1, now, random.randrange)
+        # There is no disk to pack the state for.
+        self.agent.dump = bytes
         self.data, self.out = bytearray(), bytearray()
         self.slots = {}
         self.number = 0
