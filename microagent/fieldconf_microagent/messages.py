@@ -5,6 +5,7 @@ a few words about what is wrong. What is unknown (keys, further items) passes.
 """
 
 from . import codec
+from .states import WISHES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,6 +39,20 @@ _ENTRY: "dict[str, tuple[Any, bool]]" = {
 }
 
 
+_ABOVE: "dict[str, tuple[Any, bool]]" = {"p": (str, True), "c": (str, True), "x": (dict, True)}
+
+
+def _all(values: "Any", kinds: "tuple[Any, ...]") -> None:
+    for value in values:
+        if type(value) not in kinds:
+            raise ValueError("a wrong value")
+
+
+def _map(value: "dict[Any, Any]", kinds: "tuple[Any, ...]") -> None:
+    _all(value, (str,))
+    _all(value.values(), kinds)
+
+
 def _fields(value: "Any", table: "dict[str, tuple[Any, bool]]", name: str) -> None:
     if not isinstance(value, dict):
         raise ValueError("%s is no map" % name)
@@ -63,12 +78,24 @@ def want(payload: bytes) -> "dict[str, Any]":
     """Read a want."""
     value = codec.unpack(payload)
     _fields(value, _WANT, "want")
+    _all(value["pub"], (str,))
+    for above in value["up"]:
+        _fields(above, _ABOVE, "ancestor")
+        _map(above["x"], (str, type(None)))
     for entry in value["i"]:
         _fields(entry, _ENTRY, "entry")
+        if entry["w"] not in WISHES:
+            raise ValueError("unknown wish " + entry["w"])
+        _map(entry["x"], (str, type(None)))
+        _map(entry.get("a", {}), (str,))
+        _map(entry.get("l", {}), (str,))
+        _map(entry.get("o", {}), (int,))
+        _map(entry["m"], (list,))
         for imported in entry["m"].values():
-            _items(imported, (bool, list), "import")
+            _all(_items(imported, (bool, list), "import")[1], (str,))
+    _map(value["prov"], (list,))
     for keys in value["prov"].values():
-        for index, key in enumerate(_items(keys, (), "providers")):
+        for index, key in enumerate(keys):
             keys[index] = tuple(_items(key, (str, str, str), "provider")[:3])
     result: "dict[str, Any]" = value
     return result
@@ -81,8 +108,7 @@ def exports(payload: bytes) -> "list[Any]":
         raise ValueError("exports of format %d" % value[0])
     for item in value[4]:
         # Recipes are handed these as they are.
-        for name, text in _items(item, (str, dict), "export")[1].items():
-            _items([name, text], (str, str), "variable")
+        _map(_items(item, (str, dict), "export")[1], (str,))
     return value
 
 
