@@ -9,6 +9,8 @@ from typing import Any
 from fieldconf_microagent import codec
 
 _MOST_TEXT = 4096
+# Of versions, enrolments, boots: no node counts that far, and databases hold it.
+_HIGHEST = 1 << 48
 
 # What a map must have.
 _HAVE = {"e": int, "b": int, "s": int, "v": int, "app": str, "n": dict}
@@ -20,7 +22,7 @@ def have(payload: bytes) -> dict[str, Any]:
     if type(value) is not dict:
         raise ValueError("no map")
     for key, kind in _HAVE.items():
-        if type(value.get(key)) is not kind:
+        if not _is(value.get(key), kind):
             raise ValueError(f"wrong '{key}'")
     instances = value.get("i")
     if instances is None:
@@ -86,6 +88,10 @@ def _items(payload: bytes, kinds: tuple[type, ...]) -> list[Any]:
     if type(value) is not list or len(value) < len(kinds):
         raise ValueError("too short")
     for item, kind in zip(value, kinds, strict=False):
-        if type(item) is not kind:
+        if not _is(item, kind):
             raise ValueError("wrong item")
     return value
+
+
+def _is(value: Any, kind: type) -> bool:
+    return type(value) is kind and (kind is not int or 0 <= value <= _HIGHEST)
