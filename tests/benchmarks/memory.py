@@ -36,7 +36,7 @@ def run(folder, quick):
         _row(table, "– what the agent adds to the bare one", own, "–")
         table.note(
             "MicroPython from PyPI is a library that a Python process loads, so most of it is that "
-            f"Python; a plain build takes some 2 MB. Goal for MicroPython and agent: ≤ {MP_MB} MB."
+            f"Python. Goal for MicroPython and agent: ≤ {MP_MB} MB."
         )
     except Unavailable as error:
         table.note(f"agent, MicroPython: left out, {error}.")
