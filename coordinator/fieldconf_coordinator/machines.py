@@ -80,9 +80,16 @@ class Machines:
                 if not wanted:
                     self.doom(root.node, force)
             elif wanted:
-                self._new(app, root)
+                if not self._is_leaving_around(root):
+                    self._new(app, root)
             elif root.leaving:
                 self._remove_members(app, root)
+
+    @staticmethod
+    def _is_leaving_around(root: Instance) -> bool:
+        """Tell whether the node around has to go first; the next one gets what is nested."""
+        above = root.parent.scope.node if root.parent is not None else None
+        return root.parent is not None and (above is None or above.doomed)
 
     def _new(self, app: Application, root: Instance) -> None:
         node_id = self._identity.new_id(self._world)

@@ -363,3 +363,21 @@ def test_a_machine_that_a_former_coordinator_may_be_making_is_waited_for():
     assert calls(desk.restart()) == []
     assert calls(desk.pass_time(59_000)) == []
     assert calls(desk.pass_time(20_000)) == [("destroy", node.id)]
+
+
+def test_a_nested_node_wished_back_waits_for_a_new_node_around_it(nested):
+    vm, inner = nested.node("/vm"), nested.node("/vm/box/in")
+    nested.fleet.set_wish(nested.now, "shop", None, "not-deployed")
+    nested.fleet.set_wish(nested.now, "shop", None, "deployed-started")
+    nested.take()
+    assert vm.doomed
+    assert nested.node("/vm/box/in") is None
+
+    nested.fleet.on_target(nested.now, vm.id, "created")
+    nested.fleet.on_target(nested.now, vm.id, "destroyed")
+    nested.take()
+    nested.settle()
+
+    assert nested.node_id("/vm") != vm.id
+    assert nested.node_id("/vm/box/in") not in (None, inner.id)
+    assert nested.state("/vm/box/in/web") == "deployed-started"
