@@ -70,20 +70,22 @@ class Mosquitto(SupervisedBroker):
         self._program = program()
         self._adopted: tuple[int, int] | None = processes.read_pid_file(self.folder / "pid")
         self.login = (_USER, self._own_password())
-        self._lines: dict[tuple[str, str], str] = {}
-        self._written = ""
+        # Lines of the password file by user; a user's password never changes.
+        self._lines: dict[str, str] = {}
+        self._written = b""
 
     def password(self, key: bytes) -> str:
         return compat.hex(compat.hmac_sha256(key, b"mqtt password"))
 
     def admit(self, passwords: Mapping[str, str]) -> None:
         assert self.login is not None
-        lines = {(user, word): self._line(user, word) for user, word in passwords.items()}
-        lines[self.login] = self._line(*self.login)
+        lines = {user: self._line(user, word) for user, word in passwords.items()}
+        lines[self.login[0]] = self._line(*self.login)
         self._lines, text = lines, "".join(lines.values())
-        if text != self._written:
+        digest = hashlib.sha256(text.encode()).digest()
+        if digest != self._written:
             self._write("passwords", text)
-            self._written = text
+            self._written = digest
             self._reload()
 
     def is_running(self) -> bool:
@@ -98,7 +100,8 @@ class Mosquitto(SupervisedBroker):
         super().stop()
 
     def _command(self) -> list[str]:
-        self.admit({user: word for user, word in self._lines if user != _USER})
+        if not self._written:
+            self.admit({})
         config = _CONFIG.format(port=self.port, folder=self.folder)
         if os.geteuid() == 0:
             # It would become the user "mosquitto", who cannot read the folder.
@@ -119,7 +122,7 @@ class Mosquitto(SupervisedBroker):
             self._process.send_signal(signal.SIGHUP)
 
     def _line(self, user: str, password: str) -> str:
-        known = self._lines.get((user, password))
+        known = self._lines.get(user)
         if known is not None:
             return known
         salt = secrets.token_bytes(12)
