@@ -84,8 +84,8 @@ def want(payload: bytes) -> "dict[str, Any]":
         _map(above["x"], (str, type(None)))
     for entry in value["i"]:
         _fields(entry, _ENTRY, "entry")
-        if entry["w"] not in WISHES:
-            raise ValueError("unknown wish " + entry["w"])
+        if entry["w"] not in WISHES or entry["p"][:1] != "/":
+            raise ValueError("entry has a wrong wish or path")
         _map(entry["x"], (str, type(None)))
         _map(entry.get("a", {}), (str,))
         _map(entry.get("l", {}), (str,))
