@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+from fieldconf_microagent import for_boards
 from support import interpreters
 
 #: Modules that MicroPython has built in on the boards we aim at.
@@ -23,7 +24,7 @@ ABSENT_METHODS = frozenset(
     "bit_length hexdigest monotonic strftime environ fsync create_connection".split()
 )
 
-MODULES = interpreters.shared_modules()
+MODULES = for_boards.shared_modules()
 
 
 def name(file):
@@ -71,7 +72,7 @@ def one_python_imports(file):
     for node in ast.walk(tree(file)):
         if isinstance(node, ast.ImportFrom) and node.level:
             names = [node.module] if node.module else [alias.name for alias in node.names]
-            yield from (found for found in names if found in interpreters.CPYTHON_ONLY)
+            yield from (found for found in names if found in for_boards.CPYTHON_ONLY)
 
 
 #: Who chooses between the two Pythons, and what for.
@@ -85,7 +86,7 @@ CHOOSERS = {
 
 def test_list_of_modules_for_cpython_names_only_what_exists():
     there = {file.stem for file in (interpreters.PACKAGES / "fieldconf_microagent").glob("*.py")}
-    assert interpreters.CPYTHON_ONLY <= there
+    assert for_boards.CPYTHON_ONLY <= there
 
 
 @pytest.mark.parametrize("file", MODULES, ids=name)

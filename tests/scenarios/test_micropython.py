@@ -136,7 +136,7 @@ def make_broker(surroundings):
 @pytest.fixture
 def library(surroundings, tmp_path):
     interpreters.find("micropython")
-    copy_agent(tmp_path / "library", surroundings[1] == "compiled")
+    copy_agent(tmp_path / "library", surroundings[1])
     return tmp_path / "library"
 
 

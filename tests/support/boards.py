@@ -7,31 +7,33 @@ starts it. Between each agent and the broker is a `Relay`.
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import ClassVar
 
+from fieldconf_microagent import for_boards
 from fieldconf_targets.api import ABSENT, DEAD, RUNNING, Machine, Target
-from support import interpreters
+from support import interpreters, rom
 from support.relay import Relay
 
 MAIN = """\
-import sys
-sys.path[:] = ["", "lib", ".frozen"]
+%s
 from fieldconf_microagent.main_board import main
 main(".")
 """
+PATH = 'import sys\nsys.path[:] = ["", "lib", ".frozen"]'
 
 
-def copy_agent(library, compiled):
-    """Put the agent's shared modules into a folder as on a board."""
+def copy_agent(library, form):
+    """Put the agent into a folder as on a board: "sources", or what was "compiled" for boards."""
+    if form != "sources":
+        interpreters.find("mpy-cross")
+        assert for_boards.main([str(library)]) == 0
+        return
     package = library / "fieldconf_microagent"
     package.mkdir(parents=True)
-    for file in interpreters.shared_modules():
-        if compiled:
-            command = [interpreters.find("mpy-cross"), "-O3", file]
-            subprocess.run([*command, "-o", package / (file.stem + ".mpy")], check=True)
-        else:
-            shutil.copy(file, package)
+    for file in for_boards.shared_modules():
+        shutil.copy(file, package)
 
 
 class BoardTarget(Target):
@@ -40,12 +42,14 @@ class BoardTarget(Target):
     Attributes:
         library: folder made by `copy_agent`.
         options: of the interpreter.
+        in_rom: the library lies in a `rom`, not in files that are loaded into memory.
         cut_after: path → after how many bytes from the broker the first connection breaks.
     """
 
     handler = "board"
     library = None
     options = ()
+    in_rom = False
     cut_after: ClassVar = {}
 
     def __init__(self, fleet, folder):
@@ -62,14 +66,22 @@ class BoardTarget(Target):
                 relay = self.relays[order.node] = Relay(order.home["broker"])
                 if order.path in self.cut_after:
                     relay.cut_after(self.cut_after[order.path])
-                shutil.copytree(self.library, folder / "lib")
-                (folder / "main.py").write_text(MAIN)
+                folder.mkdir(parents=True)
+                if not self.in_rom:
+                    shutil.copytree(self.library, folder / "lib")
+                (folder / "main.py").write_text(MAIN % (rom.MOUNT if self.in_rom else PATH))
             home = {**order.home, "broker": self.relays[order.node].url}
             (folder / "settings.json").write_text(json.dumps(home))
-            command = [interpreters.find("micropython"), *self.options, "main.py"]
+            command = [interpreters.find("micropython")]
+            if self.in_rom:
+                command = [sys.executable, rom.__file__, self.library]
             with (folder / "output").open("ab") as output:
                 self.processes[order.node] = subprocess.Popen(
-                    command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                    [*command, *self.options, "main.py"],
+                    cwd=folder,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
                 )
         return Machine(order.node, order.path, RUNNING)
 

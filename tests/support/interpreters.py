@@ -16,12 +16,6 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ROOT / "microagent"
 RUN_PLAIN = ROOT / "tests/microagent/run_plain.py"
 
-#: Modules of the agent that only CPython imports: a board does not need these files.
-CPYTHON_ONLY = frozenset(
-    "children codec_fast compat_cpython link_paho main_cpython python_step runner_process "
-    "scripts".split()
-)
-
 
 def find(command):
     """Return the path of `command`; skip the test where it is not installed."""
@@ -39,9 +33,3 @@ def run_micropython(*arguments, options=()):
     output = done.stdout + done.stderr
     assert done.returncode == 0, output
     return output
-
-
-def shared_modules():
-    """Return the files of the agent that run on both Pythons."""
-    files = sorted((PACKAGES / "fieldconf_microagent").glob("*.py"))
-    return [file for file in files if file.stem not in CPYTHON_ONLY]
