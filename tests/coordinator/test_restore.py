@@ -88,7 +88,19 @@ def test_what_was_cleared_just_before_a_stop_is_cleared_once_more():
     assert not [e for e in kinds(desk.restart(), "publish") if e[2] == b""]
 
 
-PATHS = ("/data", "/data/data", "/lb", "/lb/lb", "/web1", "/web1/web", "/web2", "/vm/box", None)
+PATHS = (
+    "/data",
+    "/data/data",
+    "/lb",
+    "/lb/lb",
+    "/web1",
+    "/web1/web",
+    "/web2",
+    "/vm",
+    "/vm/box",
+    "/vm/box/in",
+    None,
+)
 STEPS = st.one_of(
     st.tuples(
         st.just("set_wish"),
@@ -122,7 +134,7 @@ def carry_out(desk, step):
 
 def finish(desk):
     """Let everything that is under way come to its end."""
-    for _ in range(12):
+    for _ in range(20):
         for node in list(desk.fleet.world.nodes.values()):
             desk.live(node)
             if node.version:
@@ -139,7 +151,7 @@ def finish(desk):
 def test_a_kill_at_any_moment_changes_nothing_in_the_end(steps, killed_after):
     desk = Desk()
     desk.start()
-    desk.deploy(web_template())
+    carry_out(desk, ("deploy", 2))
     for number, step in enumerate(steps):
         try:
             carry_out(desk, step)
