@@ -343,7 +343,10 @@ class Service:
             lambda port: not is_free(port),
         )
         refs = {row["ref"] for row in rows.get("applications", ())}
-        fleet.restore(rows, {ref: self.templates.load(ref) for ref in refs})
+        try:
+            fleet.restore(rows, {ref: self.templates.load(ref) for ref in refs})
+        except TemplateError as error:
+            raise StoreError(f"cannot start: {error}; restore it from a backup") from error
         self._keys = {row["id"]: row["key"] for row in rows.get("nodes", ())}
         self._admit()
         return fleet

@@ -196,3 +196,14 @@ def test_stopped_coordinator_answers_nobody_with_silence(tmp_path):
 
         with pytest.raises(RequestError, match="is stopping"):
             running.ask("status")
+
+
+def test_damaged_template_is_told_in_words_at_the_next_start(tmp_path):
+    with coordinator(tmp_path) as first:
+        first.deploy(WEB_CLUSTER, name="shop")
+    (copy,) = (tmp_path / "templates").iterdir()
+    (copy / "graph" / "main.graph").write_text("VM {")
+
+    with pytest.raises(StoreError, match=f"cannot start: the kept template {copy} is damaged"):
+        with coordinator(tmp_path):
+            pass
