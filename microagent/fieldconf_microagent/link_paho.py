@@ -33,8 +33,70 @@ _CONNECT_S = 10.0
 # paho has to look at its keepalive now and then, messages or not.
 _LONGEST_WAIT_MS = 1000
 _MOST_EVENTS = 256
+_CHUNK = 1 << 16
 
 Event = tuple[Any, ...]
+
+
+class BufferedSocket(socket.socket):
+    """A socket for a client that reads byte by byte and writes packet by packet.
+
+    Reads are taken from what came with one call of the system. Writes between `hold` and `release`
+    go out together, which are the acknowledgements of a burst of messages. This halves what a
+    burst costs here, and the broker saves as much. Not for TLS, which has buffers of its own.
+    """
+
+    # Set before any instance is made: the constructor of a socket takes no more.
+    _came = b""
+    _at = 0
+    _held = b""
+    _holding = False
+
+    def recv(self, size: int, flags: int = 0, /) -> bytes:
+        if self._at == len(self._came):
+            self._came, self._at = super().recv(_CHUNK), 0
+        data = self._came[self._at : self._at + size]
+        self._at += len(data)
+        return data
+
+    def send(self, data: Any, flags: int = 0, /) -> int:
+        if self._holding or self._held:
+            self._held += bytes(data)
+            return len(data)
+        return super().send(data)
+
+    def pending(self) -> int:
+        """Return how many bytes are here already, which no poll tells of."""
+        return len(self._came) - self._at
+
+    def hold(self) -> None:
+        """Keep what is sent from now on until `release`."""
+        self._holding = True
+
+    def release(self) -> None:
+        """Send what was kept, as far as that goes."""
+        self._holding = False
+        if self._held:
+            try:
+                self._held = self._held[super().send(self._held) :]
+            except BlockingIOError:
+                pass
+            except OSError:
+                self._held = b""  # the next read tells why
+
+    def is_full(self) -> bool:
+        """Tell whether something that was released could not be sent yet."""
+        return bool(self._held)
+
+
+class _Client(mqtt.Client):
+    """paho's client over a buffered socket."""
+
+    def _create_socket(self) -> Any:
+        made = super()._create_socket()
+        if type(made) is not socket.socket:
+            return made
+        return BufferedSocket(made.family, made.type, made.proto, made.detach())
 
 
 class PahoLink:
@@ -121,7 +183,7 @@ class PahoLink:
     def flush(self, timeout_ms: int) -> None:
         """Wait until everything published so far has left this process."""
         deadline = time.monotonic() + timeout_ms / 1000
-        while self._client is not None and self._client.want_write():
+        while self._client is not None and _wants_to_write(self._client):
             if time.monotonic() > deadline:
                 return
             self._wait(10)
@@ -148,7 +210,7 @@ class PahoLink:
         self._waker.close()
 
     def _new_client(self) -> mqtt.Client:
-        client = mqtt.Client(
+        client = _Client(
             CallbackAPIVersion.VERSION2, self._client_id, clean_session=True, userdata=self
         )
         # The agent has its own slots, one message each; paho's limit would only queue them twice.
@@ -180,9 +242,9 @@ class PahoLink:
         poller.register(self._woken, select.POLLIN)
         client = self._client
         if client is not None and self._attempt is None and (sock := client.socket()) is not None:
-            if isinstance(sock, ssl.SSLSocket) and sock.pending():
+            if isinstance(sock, ssl.SSLSocket | BufferedSocket) and sock.pending():
                 timeout_ms = 0
-            write = select.POLLOUT if client.want_write() else 0
+            write = select.POLLOUT if _wants_to_write(client) else 0
             poller.register(sock.fileno(), select.POLLIN | write)
         poller.poll(max(0, min(timeout_ms, _LONGEST_WAIT_MS)))
         try:
@@ -214,9 +276,14 @@ class PahoLink:
     def _read(self) -> MQTTErrorCode:
         """Read packet by packet while that brings events, so that a burst is one answer."""
         code, known = MQTTErrorCode.MQTT_ERR_SUCCESS, -1
+        sock = self._client.socket() if self._client is not None else None
+        if isinstance(sock, BufferedSocket):
+            sock.hold()
         while self._client is not None and known < len(self._events) < _MOST_EVENTS and not code:
             known = len(self._events)
             code = self._client.loop_read()
+        if isinstance(sock, BufferedSocket):
+            sock.release()
         return code
 
     def _down(self, reason: str) -> None:
@@ -224,6 +291,11 @@ class PahoLink:
         self._events.append(("down", reason))
         if client is not None and (sock := client.socket()) is not None:
             sock.close()
+
+
+def _wants_to_write(client: mqtt.Client) -> bool:
+    sock = client.socket()
+    return client.want_write() or (isinstance(sock, BufferedSocket) and sock.is_full())
 
 
 def _without_delay(client: mqtt.Client, link: PahoLink, sock: Any) -> None:
