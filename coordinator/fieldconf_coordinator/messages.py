@@ -94,4 +94,6 @@ def _items(payload: bytes, kinds: tuple[type, ...]) -> list[Any]:
 
 
 def _is(value: Any, kind: type) -> bool:
-    return type(value) is kind and (kind is not int or 0 <= value <= _HIGHEST)
+    if type(value) is not kind:
+        return False
+    return not isinstance(value, int) or 0 <= value <= _HIGHEST
