@@ -52,20 +52,21 @@ def unpack(
 
 def _canonical(value: Any, depth: int) -> Any:
     """Return `value` with the keys of its maps in order, after a check of types and depth."""
-    kind = type(value)
-    if kind in _SCALARS:
-        return value
-    if isinstance(value, (bool, int, float, str, bytes, bytearray, memoryview)):
+    if isinstance(value, (bool, int, float, str, bytes, bytearray, memoryview)) or value is None:
         return value
     if not depth:
         raise codec.CodecError("nested too deep")
+    # Most items are scalars, and a call for each would cost more than packing them.
     if isinstance(value, dict):
         for key in value:
             _check_key(key)
-        return {key: _canonical(value[key], depth - 1) for key in sorted(value)}
+        return {
+            key: item if type(item := value[key]) in _SCALARS else _canonical(item, depth - 1)
+            for key in sorted(value)
+        }
     if isinstance(value, (list, tuple)):
-        return [_canonical(item, depth - 1) for item in value]
-    raise codec.CodecError(f"cannot carry a {kind.__name__}")
+        return [item if type(item) in _SCALARS else _canonical(item, depth - 1) for item in value]
+    raise codec.CodecError(f"cannot carry a {type(value).__name__}")
 
 
 def _check_key(key: Any) -> None:
