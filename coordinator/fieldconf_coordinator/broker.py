@@ -1,8 +1,8 @@
 """The coordinator's connection to the broker: wildcards in, documents out.
 
 It speaks through the same link as the agents do. What an agent publishes is told as
-``("message", kind, node, payload)``; ``("link", True)`` follows the acknowledged subscriptions,
-``("link", False)`` the end of the connection.
+``("message", kind, node, payload)``; ``("link", True)`` follows the acknowledged subscriptions once
+it is sure that no other fleet leads the domain, ``("link", False)`` the end of the connection.
 """
 
 import logging
@@ -12,7 +12,8 @@ from typing import Any
 from fieldconf_microagent import retry, topics
 from fieldconf_microagent.link_paho import PahoLink
 
-from .supervised import Broker
+from .claim import Claim
+from .supervised import Broker, BrokerError
 
 _KINDS = ("have", "live", "pulse", "did", "get", "log")
 _FIRST_MS = 500
@@ -36,6 +37,8 @@ class BrokerLink:
         self._reconnect = retry.Reconnect(_FIRST_MS)
         self._connect_at: int | None = 0
         self._is_up = False
+        self._told_long = False
+        self._claim = Claim(domain, fleet_id)
         self.wake = self._link.wake
 
     def publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> None:
@@ -43,7 +46,11 @@ class BrokerLink:
         self._link.publish(topic, payload, qos, retain)
 
     def poll(self, timeout_ms: int, now: int) -> list[tuple[Any, ...]]:
-        """Wait for something to happen and return what did."""
+        """Wait for something to happen and return what did.
+
+        Raises:
+            BrokerError: another fleet leads the domain.
+        """
         if self._connect_at is not None:
             if now >= self._connect_at:
                 self._connect_at = None
@@ -53,7 +60,15 @@ class BrokerLink:
         events: list[tuple[Any, ...]] = []
         for event in self._link.poll(timeout_ms):
             events += self._told(event, now)
+        if self._link.dropped and not self._told_long:
+            self._told_long = True
+            _log.warning("messages of more than %d bytes are dropped", _MAX_PAYLOAD)
         return events
+
+    def release(self) -> None:
+        """Leave the domain to whoever comes; for a fleet that has no nodes any more."""
+        if self._claim.leads:
+            self.publish(self._claim.topic, b"", 1, True)
 
     def close(self) -> None:
         """Disconnect."""
@@ -62,17 +77,18 @@ class BrokerLink:
 
     def _told(self, event: tuple[Any, ...], now: int) -> list[tuple[Any, ...]]:
         if event[0] == "message":
+            if event[1] == self._claim.topic:
+                return self._heard(event[2])
             parts = topics.parse(self._domain, event[1])
             if parts is None or len(parts) != 2 or not event[2]:
                 return []
             return [("message", *parts, event[2])]
         if event[0] == "up":
             self._reconnect.acknowledged(now)
-            self._link.subscribe([f"{self._domain}/+/{kind}" for kind in _KINDS])
+            kinds = [f"{self._domain}/+/{kind}" for kind in _KINDS]
+            self._link.subscribe([*kinds, self._claim.topic])
         elif event[0] == "subscribed":
-            self._is_up = True
-            _log.info("connected to the broker %s", self._url)
-            return [("link", True)]
+            self.publish(self._claim.topic, self._claim.hello(), 1, False)
         elif event[0] == "down":
             pause_ms = self._reconnect.pause_ms(now, random.random())
             self._connect_at = now + pause_ms
@@ -82,3 +98,21 @@ class BrokerLink:
             was_up, self._is_up = self._is_up, False
             return [("link", False)] if was_up else []
         return []
+
+    def _heard(self, payload: bytes) -> list[tuple[Any, ...]]:
+        """Take in who leads the domain; once it is this fleet, the connection counts as up."""
+        claim = self._claim.heard(payload)
+        if self._claim.other is not None:
+            raise BrokerError(
+                f"fleet {self._claim.other} leads the domain {self._domain!r} of the broker "
+                f"{self._url}; choose another one with --domain. If that fleet is gone for good, "
+                f"clear the retained message of the topic {self._claim.topic!r}"
+            )
+        if claim is None:
+            return []
+        self.publish(self._claim.topic, claim, 1, True)
+        if self._is_up:
+            return []
+        self._is_up = True
+        _log.info("connected to the broker %s", self._url)
+        return [("link", True)]
