@@ -41,6 +41,7 @@ def up(broker: str | None, mosquitto: bool, domain: str, verbose: bool, data: Pa
         format="%(asctime)s %(message)s",
         datefmt="%H:%M:%S",
     )
+    _end_at_once()
     make = running.chosen(broker, mosquitto, domain)
     options = Options(domain=domain, reconnect_ms=5000 if broker else 500)
     try:
@@ -53,6 +54,18 @@ def up(broker: str | None, mosquitto: bool, domain: str, verbose: bool, data: Pa
         click.echo(f"error: {error}", err=True)
         return COULD_NOT_RUN
     return 0
+
+
+def _end_at_once() -> None:
+    """Let the first signal end what has begun, in order; until the service takes signals itself."""
+
+    def end(number: int, _: Any) -> None:
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
 
 
 def _until_signal(service: Any) -> None:
