@@ -5,6 +5,7 @@ agent.pid       process id and start time of the agent that holds the folder
 state/ recipes/ parts/ data/   what the agent keeps
 """
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -30,6 +31,8 @@ REFUSED = 2
 
 def main(folder: str) -> int:
     """Run the agent of this folder until SIGTERM or SIGINT; return the exit status."""
+    # While it starts there is nothing to say goodbye to.
+    _on_end(lambda *_: sys.exit(0))
     try:
         known = settings.read(os.path.join(folder, "settings.json"))
         held = _hold(folder)
@@ -71,9 +74,14 @@ def run(folder: str, known: dict[str, Any]) -> str:
         parallel=LIMIT,
     )
     host = Host(agent, link, runner, fetcher, store, clock.now_ms, _log, wipe, compat.random_below)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: host.stop())
+    _on_end(lambda *_: host.stop())
     return host.run()
+
+
+def _on_end(handler: Callable[..., object]) -> None:
+    """Have the signals handled that ask a process to end."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handler)
 
 
 def make_link(known: dict[str, Any]) -> PahoLink:
@@ -130,4 +138,6 @@ def _start_time() -> int:
 
 def _log(level: str, text: str) -> None:
     stamp = time.strftime("%Y-%m-%d %H:%M:%S")
-    print(f"{stamp} {level}: {text}", file=sys.stderr, flush=True)
+    # The log often lies on the disk whose being full it tells of.
+    with contextlib.suppress(OSError):
+        print(f"{stamp} {level}: {text}", file=sys.stderr, flush=True)
