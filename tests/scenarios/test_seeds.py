@@ -5,8 +5,11 @@ Replay one with ``FIELDCONF_SEED=123 pytest tests/scenarios/test_seeds.py``; run
 """
 
 import os
+import subprocess
+import sys
 import traceback
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -43,7 +46,7 @@ class Life:
 
     def run(self):
         self._request("deploy", OLD, "old", DIGESTS, "shop")
-        end = self.world.now + 10_000 + self.world.random.randrange(30_000)
+        end = self.world.now + 10_000 + self.world.random.randrange(60_000)
         self.faults = Faults(self.shop, end)
         while self.world.now < end:
             self.world.run(self.world.random.randrange(8000))
@@ -173,6 +176,27 @@ else:
             failures = [text for text in pool.map(live, range(SEEDS), chunksize=20) if text]
 
         assert not failures, f"{len(failures)} of {SEEDS} seeds\n" + "\n".join(failures[:3])
+
+
+def test_a_seed_gives_the_same_life_in_every_process():
+    def trace(hash_seed):
+        environment = {
+            **os.environ,
+            "PYTHONHASHSEED": hash_seed,
+            "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]),
+        }
+        code = "import test_seeds; print([test_seeds.trace(seed) for seed in range(40, 60)])"
+        command = [sys.executable, "-c", code]
+        return subprocess.run(command, env=environment, check=True, capture_output=True).stdout
+
+    assert trace("1") == trace("2")
+
+
+def trace(seed):
+    """Return what identifies a life: how long it took, and how much was said in it."""
+    life = Life(seed)
+    life.run()
+    return life.world.now, life.world.broker.count, len(life.shop.history)
 
 
 def live(seed):

@@ -212,7 +212,7 @@ class Watch:
     node could know; it starts anew with every connection and whenever a provider comes or goes.
     """
 
-    def __init__(self, coordinator, lost_after, slack=45_000):
+    def __init__(self, coordinator, lost_after, slack=18_000):
         self.coordinator = coordinator
         self.bound = lost_after + slack
         self.since = {}
@@ -230,6 +230,8 @@ class Watch:
             if not machine.agent or not machine.agent.ready:
                 continue
             for record in machine.agent.tree.order:
+                if record.failed_step == "stop":
+                    continue  # it tries
                 if record.state == states.STARTED and not record.step and record.entry["m"]:
                     if self._lacks(machine, record):
                         bad.add((machine.node, machine.lives, record.path))
@@ -267,6 +269,7 @@ class Faults:
     KINDS = (
         "agent",
         "reboot",
+        "absence",
         "power",
         "coordinator",
         "commit",
@@ -277,11 +280,12 @@ class Faults:
         "will",
     )
 
-    def __init__(self, coordinator, end, every=4000):
+    def __init__(self, coordinator, end):
         self.coordinator = coordinator
         self.world = coordinator.world
         self.end = end
-        self.every = every
+        # Some lives are wild, some quiet enough for long absences to be felt.
+        self.every = self.world.random.choice((4000, 12_000, 40_000))
         self.done = []
         broker = self.world.broker
         broker.doubled, broker.lossy, broker.shuffle = 0.1, 0.2, True
@@ -315,6 +319,14 @@ class Faults:
         if node and node.agent:
             node.kill(services=True, will_after=self.world.random.randrange(3000))
             self.world.after(self.world.random.randrange(9000), self._start, node)
+
+    def _absence(self):
+        """A node is away for longer than others wait for it."""
+        node = self._some()
+        if node and node.agent:
+            services = self.world.random.random() < 0.5
+            node.kill(services, will_after=self.world.random.randrange(3000))
+            self.world.after(30_000 + self.world.random.randrange(30_000), self._start, node)
 
     def _power(self):
         node = self._some()
