@@ -56,12 +56,12 @@ class Providers:
         node.outside = app.share(frozenset(outside))
         # Prefixes whose list of providers changed, and those for which the first importer came
         # or the last one went.
-        for prefix in _move(app.exporters, node.id, before[0], node.exported):
+        for prefix in sorted(_move(app.exporters, node.id, before[0], node.exported)):
             self._mark_importers(app, prefix)
-        for prefix in _move(app.importers, node.id, before[1], node.imported):
+        for prefix in sorted(_move(app.importers, node.id, before[1], node.imported)):
             if len(app.importers.get(prefix, ())) <= 1:
                 self._mark_all(app.exporters.get(prefix, ()))
-        for prefix in _move(app.outside, node.id, before[2], node.outside):
+        for prefix in sorted(_move(app.outside, node.id, before[2], node.outside)):
             if len(app.outside.get(prefix, ())) <= 1:
                 self.mark_bound(app, prefix)
 
@@ -83,7 +83,8 @@ class Providers:
         self._mark_all(app.outside.get(prefix, ()))
 
     def _mark_all(self, node_ids: Iterable[str]) -> None:
-        for node_id in node_ids:
+        # In order, so that a run can be repeated.
+        for node_id in sorted(node_ids):
             self._mark(self._world.nodes[node_id])
 
     def bound_to(self, app: Application) -> list[Application]:

@@ -73,7 +73,7 @@ class Imports:
             del self.live[node]
             self._gone.pop(node, None)
         if self.up:
-            for key in keys - before:
+            for key in sorted(keys - before):
                 self._ask_later(now, key)
 
     def on_link(self, now: int, up: bool) -> None:
@@ -85,7 +85,7 @@ class Imports:
             for node, live in self.live.items():
                 if not live[2]:
                     self._gone[node] = now
-            for key in self.keys():
+            for key in sorted(self.keys()):
                 self._ask_later(now, key)
 
     def on_exports(self, now: int, key: "Key", document: "list[Any]") -> None:
