@@ -300,6 +300,8 @@ class Faults:
 
     def _strike(self):
         kind = self.world.random.choice(self.KINDS)
+        if self.every > 4000 and self.world.random.random() < 0.5:
+            kind = "absence"
         self.done.append((self.world.now, kind))
         getattr(self, "_" + kind)()
         self._next()
