@@ -47,6 +47,7 @@ def unpack_plain(
     max_bytes: int = MAX_BYTES,
     max_depth: int = MAX_DEPTH,
     max_items: int = MAX_ITEMS,
+    views: bool = False,
 ) -> "Any":
     """Return the one value that `data` encodes.
 
@@ -55,13 +56,14 @@ def unpack_plain(
         max_bytes: how long `data` may be.
         max_depth: how many lists and maps may lie in one another.
         max_items: how many list items and map entries there may be in all.
+        views: bytes may come as memoryviews of `data`, which saves the memory for a copy.
 
     Raises:
         CodecError: the data is broken, or exceeds one of the bounds.
     """
     if len(data) > max_bytes:
         raise CodecError("too long")
-    reader = _Reader(data, max_items)
+    reader = _Reader(data, max_items, views)
     try:
         value = reader.value(max_depth)
     except UnicodeError:
@@ -141,10 +143,11 @@ _FORMS = (
 
 
 class _Reader:
-    def __init__(self, data: "bytes | bytearray | memoryview", items: int) -> None:
+    def __init__(self, data: "bytes | bytearray | memoryview", items: int, views: bool) -> None:
         self.data = memoryview(data)
         self.at = 0
         self.items = items
+        self.views = views
 
     def take(self, count: int) -> memoryview:
         start = self.at
@@ -181,7 +184,7 @@ class _Reader:
         if kind == _TEXT:
             return str(self.take(number), "utf-8")
         if kind == _BYTES:
-            return bytes(self.take(number))
+            return self.take(number) if self.views else bytes(self.take(number))
         if kind == _FLOAT:
             return struct.unpack(">f" if width == 4 else ">d", number.to_bytes(width, "big"))[0]
         if kind == _CONSTANT:

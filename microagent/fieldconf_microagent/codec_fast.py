@@ -25,8 +25,9 @@ def unpack(
     max_bytes: int = codec.MAX_BYTES,
     max_depth: int = codec.MAX_DEPTH,
     max_items: int = codec.MAX_ITEMS,
+    views: bool = False,
 ) -> Any:
-    """Return the one value that `data` encodes; see `codec.unpack_plain`."""
+    """Return the one value that `data` encodes; see `codec.unpack_plain`. It makes no views."""
     if len(data) > max_bytes:
         raise codec.CodecError(f"more than {max_bytes} bytes")
     most = min(max_items, len(data))

@@ -98,6 +98,13 @@ if MICROPYTHON:
         sys.print_exception(error, out)  # type: ignore
         return out.getvalue()
 
+    def unload(*names: str) -> None:
+        """Let go of modules of this package until they are imported again, to save memory."""
+        package = sys.modules[__name__.rpartition(".")[0]]
+        for name in names:
+            if sys.modules.pop(package.__name__ + "." + name, None) is not None:
+                delattr(package, name)
+
 else:
     # Stars, since a board carries the name of every single import in its flash.
     from .compat_cpython import *  # noqa: F403
@@ -150,11 +157,3 @@ def read_file(path: str) -> bytes:
     """Return all bytes of a file."""
     with open(path, "rb") as file:
         return file.read()
-
-
-def unload(*names: str) -> None:
-    """Let go of modules of this package until they are imported again, for the sake of memory."""
-    package = sys.modules[__name__.rpartition(".")[0]]
-    for name in names:
-        if sys.modules.pop(package.__name__ + "." + name, None) is not None:
-            delattr(package, name)

@@ -29,6 +29,7 @@ __all__ = [
     "ticks_diff",
     "ticks_ms",
     "transmit",
+    "unload",
 ]
 
 
@@ -159,3 +160,7 @@ def inflated(source: BinaryIO) -> Callable[[], bytes]:
         return b""
 
     return read
+
+
+def unload(*names: str) -> None:
+    """Keep the modules: there is memory enough."""

@@ -36,7 +36,7 @@ def seal(key: bytes, node: str, kind: str, payload: bytes) -> bytes:
 def open_sealed(
     key: bytes, node: str, kind: str, data: bytes, max_message: int = MAX_MESSAGE
 ) -> bytes:
-    """Return the payload of a genuine message.
+    """Return the payload of a genuine message; on boards it is a view of `data`, not a copy.
 
     Raises:
         EnvelopeError: it is not one; `reason` says why.
@@ -45,14 +45,14 @@ def open_sealed(
         raise EnvelopeError("too-long")
     try:
         # Wide enough for what a newer format may put around the same five.
-        parts = codec.unpack(data, max_message, 4, 64)
+        parts = codec.unpack(data, max_message, 4, 64, True)
     except codec.CodecError:
         raise EnvelopeError("undecodable")
     if not isinstance(parts, list) or not parts or type(parts[0]) is not int:
         raise EnvelopeError("undecodable")
     if parts[0] != FORMAT:
         raise EnvelopeError("format")
-    if len(parts) != 5 or type(parts[3]) is not bytes or type(parts[4]) is not bytes:
+    if len(parts) != 5 or not all(isinstance(part, (bytes, memoryview)) for part in parts[3:]):
         raise EnvelopeError("undecodable")
     if parts[1] != node:
         raise EnvelopeError("other-node")

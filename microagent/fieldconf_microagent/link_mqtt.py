@@ -122,7 +122,7 @@ class MqttLink:
     def _event(self, event: "tuple[Any, ...]") -> "tuple[Any, ...] | None":
         kind = event[0]
         if kind == "message":
-            return ("message", event[1], bytes(event[2]))
+            return event[:3]
         if kind == "acked":
             token = self._tokens.pop(event[1], None)
             return None if token is None else ("acked", token)

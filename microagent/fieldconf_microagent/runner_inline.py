@@ -158,6 +158,7 @@ class InlineRunner:
         data_dir = self.data_dir(path)
         compat.makedirs(data_dir)
         render_recipe(request, data_dir)
+        compat.unload("rendering", "variables", "mustache")
         return Instance(request, data_dir, lambda text: self._log(path, step, text))
 
     def _log(self, path: str, step: str, text: str) -> None:
