@@ -5,8 +5,9 @@ the core, its rows are committed in one transaction, then messages are published
 begun, and only then requests get their answers. So what was acknowledged is on disk, and nothing
 goes out that a restart would not know of.
 
-When a commit fails (a full disk), everything that was not saved never happened: the requests are
-refused, and the core is made anew from what is on disk.
+When a commit fails (a full disk), what nodes and targets told waits, with all that follows from it,
+until there is room. A request that would change something is refused, and never happened: the core
+is made anew from what is on disk.
 """
 
 import logging
@@ -38,7 +39,8 @@ from .workers import Workers
 
 _LONGEST_WAIT_MS = 1000
 _BROKER_S = 0.25
-_NO_DISK_MS = 1000
+_FULL_S = 1.0
+_MOST_UNSAVED = 10_000
 
 _log = logging.getLogger(__name__)
 
@@ -104,6 +106,10 @@ class Service:
         self._requests: SimpleQueue[Request] = SimpleQueue()
         self._stopping = self._closed = self._logins_changed = False
         self._rows: list[Effect] = []
+        # Effects that wait for room on the disk, why, and when to try again.
+        self._unsaved: list[Effect] = []
+        self._full: StoreError | None = None
+        self._full_until = 0.0
         # Nobody may come in once the last request was answered.
         self._door = threading.Lock()
         self._broker_at = self._machines_at = 0.0
@@ -201,6 +207,8 @@ class Service:
             self._stopping = self._closed = True
         for request in self._waiting():
             _give(request, _STOPPING)
+        if not self.fleet.world.nodes:
+            self.link.release()
         self.link.close()
         self.workers.close()
         self.recipes.close()
@@ -221,8 +229,9 @@ class Service:
         wake = self.fleet.next_wake()
         if wake is not None and wake <= now:
             self.fleet.tick(now)
+        self._carry_out([])
         answers = [(request, self._handle(request, now)) for request in self._waiting()]
-        if self._carry_out(answers):
+        if answers and self._carry_out(answers):
             for request, answer in answers:
                 _give(request, answer)
         self._serving.send(now, self.link)
@@ -257,32 +266,52 @@ class Service:
     # -- effects
 
     def _carry_out(self, answers: list[tuple[Request, Any]]) -> bool:
-        """Carry out what the core wants; tell whether it could be saved."""
-        effects = self._rows + self.fleet.take()
-        self._rows = []
-        kinds = {effect[0] for effect in effects}
-        try:
-            if kinds & {"store", "event"}:
-                self.store.commit(effects)
-        except StoreError as error:
-            if "store" in kinds:
-                self._not_saved(error, answers)
-                return False
-            _log.error("%s", error)
+        """Carry out what the core wants; tell whether the answers hold."""
+        new = self._rows + self.fleet.take()
+        effects = self._unsaved + new
+        self._rows, self._unsaved = [], []
+        changes = bool(answers) and any(effect[0] == "store" for effect in new)
+        error = self._commit(effects, changes)
+        if error is not None and (changes or len(effects) > _MOST_UNSAVED):
+            self._undo(error, answers)
+            return False
+        if error is not None:
+            self._unsaved = effects
+            return True
         for effect in sorted(effects, key=lambda effect: effect[0] != "store"):
             if self._logins_changed and effect[0] != "store":
                 self._admit()
             self._carriers[effect[0]](*effect[1:])
         return True
 
-    def _not_saved(self, error: StoreError, answers: list[tuple[Request, Any]]) -> None:
+    def _commit(self, effects: list[Effect], at_once: bool) -> StoreError | None:
+        """Save what has to be; return why that is impossible at present."""
+        kinds = {effect[0] for effect in effects}
+        if not kinds & {"store", "event"}:
+            return None
+        now_s = time.monotonic()
+        if self._full is not None and now_s < self._full_until and not at_once:
+            return self._full
+        was_full, self._full = self._full, None
+        try:
+            self.store.commit(effects)
+        except StoreError as error:
+            if was_full is None:
+                _log.error("%s; what depends on it waits", error)
+            self._full, self._full_until = error, now_s + _FULL_S
+            # Nothing waits for what is only told.
+            return error if "store" in kinds else None
+        if was_full is not None:
+            _log.info("there is room on the disk again")
+        return None
+
+    def _undo(self, error: StoreError, answers: list[tuple[Request, Any]]) -> None:
+        """Refuse the requests, and go back to what is on disk."""
         for request, _ in answers:
             _give(request, error)
-        _log.error("nothing has changed, since nothing can be saved: %s", error)
         self.fleet = self._restored()
         self.feed.restart(self.fleet.news)
         self.fleet.on_link(self._clock.now_ms(), self.connected)
-        time.sleep(_NO_DISK_MS / 1000)
 
     def _know(self, table: str, node: Any, row: Mapping[str, Any] | None) -> None:
         """Keep the key of a node that came, and drop what is kept of one that went."""
@@ -297,9 +326,12 @@ class Service:
 
     def _admit(self) -> None:
         """Let the nodes log in at the broker."""
-        self._logins_changed = False
         words = {node: self.broker.password(key) for node, key in self._keys.items()}
-        self.broker.admit({node: word for node, word in words.items() if word is not None})
+        try:
+            self.broker.admit({node: word for node, word in words.items() if word is not None})
+            self._logins_changed = False
+        except OSError as error:
+            _log.error("cannot let new nodes log in at the broker: %s", error)
 
     def _serve(self, node: str, get: list[Any]) -> None:
         if node in self._keys:
@@ -360,6 +392,8 @@ class Service:
     def _look_after(self, seconds: float, now: int) -> None:
         if seconds >= self._broker_at:
             self._broker_at = seconds + _BROKER_S
+            if self._logins_changed:
+                self._admit()
             if said := self.broker.tend(seconds):
                 _log.warning("%s", said)
         if seconds >= self._machines_at:
