@@ -30,11 +30,13 @@ def coordinator(
     """
     # First of all, since it keeps a second coordinator out.
     with closing(Store(_made(data))) as store:
-        broker = make_broker(data / "broker")
-        service = Service(data, store, broker, options or Options())
+        with _in_words(data):
+            broker = make_broker(data / "broker")
+            service = Service(data, store, broker, options or Options())
         try:
-            broker.start()
-            control = ControlServer(data, service.ask)
+            with _in_words(data):
+                broker.start()
+                control = ControlServer(data, service.ask)
             try:
                 yield service
             finally:
@@ -45,12 +47,19 @@ def coordinator(
 
 
 def _made(data: Path) -> Path:
-    try:
+    with _in_words(data):
         data.mkdir(parents=True, exist_ok=True)
         data.chmod(0o700)
+    return data
+
+
+@contextmanager
+def _in_words(data: Path) -> Iterator[None]:
+    """Say which folder cannot be used, and why."""
+    try:
+        yield
     except OSError as error:
         raise StoreError(f"cannot use the data folder {data}: {error.strerror}") from error
-    return data
 
 
 def chosen(url: str | None, mosquitto: bool, domain: str) -> MakeBroker:
