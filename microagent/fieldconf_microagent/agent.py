@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 _PULSE_MS = const(300000)
+# A step is told of when it takes longer; so one that is over at once costs one have, not two.
+_UNSTABLE_MS = const(50)
 _ANSWERS = const(16)  # answers to `do` that are kept
 # Sources of refused messages that are remembered, so that each is logged once.
 _SOURCES = const(32)
@@ -90,6 +92,7 @@ class Agent:
         self._subscribed: "set[str]" = set()
         self._answers: "list[list[Any]]" = []
         self._pulse_at = 0
+        self._have_at: "int | None" = None  # when to tell of a step that takes its time
         self._changed = self._due = False
         self._effects: "list[tuple[Any, ...]]" = []
         self._have, self._live = topics.have(self.d, self.node), topics.live(self.d, self.node)
@@ -186,6 +189,9 @@ class Agent:
         for app, prefix, node in self.imports.tick(now):
             ask = codec.pack([app, prefix])
             self._effects.append(("publish", topics.ask(self.d, node), ask, 1, False, None))
+        if self._have_at is not None and now >= self._have_at:
+            self._have_at = None
+            self._dirty.add(self._have)
         if self.ready and now >= self._pulse_at:
             self._pulse_at = now + int(self.settings.get("pulse", _PULSE_MS))
             pulse = codec.pack(self.triple + [self.version])
@@ -204,7 +210,12 @@ class Agent:
 
     def next_wake(self) -> "int | None":
         """Return when `tick` is due, or None."""
-        times = [self.imports.next_wake(), self.tree.next_wake(), self.exports.next_wake(self.now)]
+        times = [
+            self._have_at,
+            self.imports.next_wake(),
+            self.tree.next_wake(),
+            self.exports.next_wake(self.now),
+        ]
         if self.ready:
             times.append(self._pulse_at)
         known = [time for time in times if time is not None]
@@ -410,7 +421,10 @@ class Agent:
         report = self._instances()
         if report != self._report:
             self._report = report
-            self._dirty.add(self._have)
+            if all(states.is_stable(report[path]["s"]) for path in report):
+                self._dirty.add(self._have)
+            elif self._have_at is None:
+                self._have_at = self.now + _UNSTABLE_MS
 
     def _refresh(self) -> None:
         changed = self.exports.refresh(self.tree, self.settings.get("ip"))
@@ -457,6 +471,7 @@ class Agent:
         if topic == self._live:
             return self._publish_live(True)
         if topic == self._have:
+            self._have_at = None
             payload = self._build_have()
         else:
             self.triple[2] += 1
