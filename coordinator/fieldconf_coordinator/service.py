@@ -184,6 +184,10 @@ class Service:
         self.link.wake()
         return request.answer
 
+    def disk_error(self) -> str | None:
+        """Return why nothing can be saved at present, or None."""
+        return None if self._full is None else str(self._full)
+
     def stop(self) -> None:
         """Let `run` return soon; may be called from a signal handler."""
         self._stopping = True
@@ -426,7 +430,7 @@ def _deploy(service: Service, now: int, asked: dict[str, Any]) -> Any:
 def _status(service: Service, now: int, asked: dict[str, Any]) -> Any:
     told = service.fleet.status(asked.get("app"))
     broker = {"url": service.broker.url, "connected": service.connected}
-    return {**told, "fleet": service.fleet_id, "broker": broker}
+    return {**told, "fleet": service.fleet_id, "broker": broker, "disk": service.disk_error()}
 
 
 def _logs(service: Service, now: int, asked: dict[str, Any]) -> Any:
