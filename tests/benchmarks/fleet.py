@@ -3,7 +3,8 @@
 The coordinator is the real service in a process of its own, with its store, and with mosquitto as
 ``fieldconf up --mosquitto`` runs it, passwords and access lists included. The agents are real cores
 in two `swarm` processes. The application: one node whose instance exports an address, and n nodes
-whose instances import it; no scripts.
+with an instance each, which all import it or do not; no scripts. When all do, mosquitto has n
+subscribers to one topic, and compares each new one with all that it has.
 
 *Deploy* is the time from the request of `deploy` until the coordinator says that the change is
 done, so it includes giving out ids and keys, the store's commits, n connections with n logins, n
@@ -29,20 +30,20 @@ PATIENCE = 60
 _SPARE_FILES = 200
 
 _GRAPH = """\
-VM {
+VM {{
     installer: target;
     children: Config, App;
-}
-Config {
+}}
+Config {{
     installer: script;
     exports: ip, port = 8000;
-}
-App {
+}}
+App {{
     installer: script;
-    imports: Config.ip, Config.port;
-    exports: ip;
-}
+    exports: ip;{imports}
+}}
 """
+_IMPORTS = "\n    imports: Config.ip, Config.port;"
 _INSTANCES = """\
 instance of VM {{
     name: hub;
@@ -65,13 +66,13 @@ def run(folder, quick):
     limit = bench.raise_file_limit()
     time_table = Table("fleet: from nothing to all started (s)", *_TIMES)
     memory_table = Table("fleet: memory and processor time", *_NEEDS)
-    for count in (100, 1000) if quick else (1000, 10000):
+    for count, imports in _QUICK if quick else _FULL:
         if count + _SPARE_FILES > limit:
             time_table.note(f"{count} nodes: left out, only {limit} open files are allowed.")
             continue
-        place = folder / str(count)
+        place = folder / f"{count}{imports}"
         place.mkdir()
-        _measure(place, count, time_table, memory_table)
+        _measure(place, count, imports, time_table, memory_table)
     time_table.note("Goals, for deploy: 1,000 nodes ≤ 1 s, 10,000 nodes ≤ 5 s.")
     memory_table.note(
         f"Goal: coordinator ≤ {MEMORY_MB} MB resident with 10,000 nodes. Processor time is of the "
@@ -80,9 +81,13 @@ def run(folder, quick):
     return [time_table, memory_table]
 
 
-_TIMES = ("nodes", "deploy", "goal", "stop all", "start all")
+#: How many nodes, and whether all of them import from one.
+_QUICK = ((100, False), (1000, False))
+_FULL = ((1000, False), (1000, True), (10000, False), (10000, True))
+_TIMES = ("nodes", "import from one", "deploy", "goal", "stop all", "start all")
 _NEEDS = (
     "nodes",
+    "import from one",
     "idle MB",
     "with nodes MB",
     "peak MB",
@@ -93,12 +98,13 @@ _NEEDS = (
 )
 
 
-def template(folder, count):
-    """Write the application with `count` importers."""
-    return write(folder, _GRAPH, _INSTANCES.format(count=count), {"Config": {}, "App": {}}, "fleet")
+def template(folder, count, imports):
+    """Write the application with `count` nodes beside the hub."""
+    graph = _GRAPH.format(imports=_IMPORTS if imports else "")
+    return write(folder, graph, _INSTANCES.format(count=count), {"Config": {}, "App": {}}, "fleet")
 
 
-def _measure(folder, count, time_table, memory_table):
+def _measure(folder, count, imports, time_table, memory_table):
     with ExitStack() as stack:
         sockets = [folder / f"swarm{number}" for number in range(_SWARMS)]
         python, here = bench.sys.executable, ROOT / "tests/benchmarks"
@@ -117,17 +123,18 @@ def _measure(folder, count, time_table, memory_table):
         watched = [[coordinator.pid], [broker], [swarm.pid for swarm in swarms]]
         idle, before = memory_kb(coordinator.pid)[0], [_cpu_s(pids) for pids in watched]
         deployed = _change(
-            data, "deploy", path=str(template(folder / "template", count)), name="fleet"
+            data, "deploy", path=str(template(folder / "template", count, imports)), name="fleet"
         )
         used = [_cpu_s(pids) - b for pids, b in zip(watched, before, strict=True)]
         needs = [idle, memory_kb(coordinator.pid)[0], _peak_kb(coordinator.pid)]
         needs.append(memory_kb(broker)[0])
         stopped = _change(data, "wish", app="fleet", path=None, wish="deployed-stopped")
         started = _change(data, "wish", app="fleet", path=None, wish=STARTED)
-    memory_table.add(count, *[f"{kb / 1024:.0f}" for kb in needs], *[f"{s:.2f}" for s in used])
+    first = (f"{count:,}", "all" if imports else "none")
+    memory_table.add(*first, *[f"{kb / 1024:.0f}" for kb in needs], *[f"{s:.2f}" for s in used])
     most = GOALS.get(count)
     verdict = f"≤ {most:g}: {goal(deployed, most)}" if most else "–"
-    time_table.add(count, f"{deployed:.2f}", verdict, f"{stopped:.2f}", f"{started:.2f}")
+    time_table.add(*first, f"{deployed:.2f}", verdict, f"{stopped:.2f}", f"{started:.2f}")
 
 
 def _change(data, request, **arguments):
