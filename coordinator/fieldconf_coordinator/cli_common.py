@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 import click
 
+from fieldconf_microagent import states
+
 from .control import RequestError, ask
 
 COULD_NOT_RUN = 2
@@ -100,23 +102,47 @@ def the_app(data: Path, app: str | None) -> str:
     )
 
 
+# So long without news, and one wants to know why.
+_QUIET_S = 10.0
+
+
 def finish(data: Path, answer: Mapping[str, Any], wait: bool, timeout: float | None) -> int:
     """Wait for the change that a request began, telling what happens; return the exit status."""
     if not wait or "change" not in answer:
         click.echo(f"change {answer['change']} is under way" if "change" in answer else "done")
         return 0
-    end = time.monotonic() + timeout if timeout is not None else None
+    began = moved = time.monotonic()
     lines = Progress()
+    is_told = False
     while True:
         change = ask(data, "change", id=answer["change"])
         for line in lines.news(change):
             click.echo(line)
+            moved, is_told = time.monotonic(), False
         if change["outcome"] != "running":
             return 0 if change["outcome"] == "done" else 1
-        if end is not None and time.monotonic() > end:
+        now = time.monotonic()
+        if timeout is not None and now > began + timeout:
             click.echo("error: not done in time; it goes on, see 'fieldconf status'", err=True)
             return 1
+        if now > moved + _QUIET_S and not is_told:
+            is_told = True
+            if _tell_why(data, change):
+                return 1
         time.sleep(_LOOK_S)
+
+
+def _tell_why(data: Path, change: Mapping[str, Any]) -> bool:
+    """Tell what a change waits for; return whether waiting here makes no sense any more."""
+    left = [step for step in change["steps"] if not step["done"]]
+    for step in left:
+        for reason in ask(data, "why", app=change["application"], path=step["path"]):
+            click.echo(f"  waiting  {reason['path']} {reason['text']}", err=True)
+    if not all(step["state"] in (states.UNRESOLVED, states.WAITING) for step in left):
+        click.echo("  Ctrl-C ends this waiting, not what is under way.", err=True)
+        return False
+    click.echo("error: not done; it goes on by itself when what is missing is there", err=True)
+    return True
 
 
 # What a node reports before it knows what to run.

@@ -15,6 +15,7 @@ from fieldconf_targets.api import TargetError
 from fieldconf_targets.memory import MemoryTarget
 from support.commands import command, environment, fieldconf
 from support.coordinators import coordinator
+from support.templates import SHOP, write
 from support.waiting import until
 
 WEB_CLUSTER = Path(__file__).parents[2] / "examples" / "web-cluster"
@@ -354,3 +355,16 @@ def test_force_does_not_wait_for_what_runs_on_the_nodes(run, shop):
 
 def test_retry_reaches_everything_without_a_path(run, shop):
     assert run("retry")[:2] == (0, "done\n")
+
+
+def test_deploy_that_cannot_end_says_what_it_waits_for(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(cli_common, "_QUIET_S", 0.5)
+    lonely = "instance of VM {\n name: vm;\n instance of Web {\n  name: web;\n }\n}\n"
+    (tmp_path / "lonely").mkdir()
+    write(tmp_path / "lonely", SHOP, lonely)
+    with coordinator(tmp_path / "data"):
+        status, _, err = run("deploy", tmp_path / "lonely")
+
+    assert status == 1
+    assert "/vm/web waits for Data.ip, Data.port" in err
+    assert "it goes on by itself when what is missing is there" in err
