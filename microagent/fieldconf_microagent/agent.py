@@ -299,7 +299,8 @@ class Agent:
         status, result = self._do(request[3], request[4])
         answer = [request[0], self.triple[1], status, result]
         self._answers = self._answers[1 - _ANSWERS :] + [answer]
-        self._changed = True
+        # A report may be asked for twice: it need not wait for the disk, nor wear it.
+        self._changed = self._changed or request[3] != "report"
         self._answer(answer)
         if request[3] == "forget" and status == "ok":
             self._forget()
