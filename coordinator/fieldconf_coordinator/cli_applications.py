@@ -99,6 +99,8 @@ def _status_text(told: dict[str, Any]) -> str:
         parts.append(f"node {node['id']}: {what}")
     if not told["broker"]["connected"]:
         parts.append(f"no connection to the broker {told['broker']['url']}")
+    if told.get("disk"):
+        parts.append(f"nothing can be changed: {told['disk']}")
     return "\n\n".join(parts) or "no applications; deploy one with 'fieldconf deploy DIR'"
 
 
