@@ -11,7 +11,7 @@ import pytest
 from fieldconf_coordinator.recipes import RecipeStore
 from fieldconf_coordinator.serving import Serving
 from fieldconf_coordinator.store import Store
-from fieldconf_microagent import codec, envelope, states, topics
+from fieldconf_microagent import codec, envelope, topics
 from support.desk import Desk, kinds, web_template
 from support.world import DOMAIN, Hand, Node, World, entry, machine
 
@@ -180,11 +180,10 @@ def test_whatever_a_node_sends_its_coordinator_lives(tmp_path):
     store = Store(tmp_path)
     serving = Serving(RecipeStore(tmp_path / "recipes"), DOMAIN)
     want = desk.want_of(node.id, node.key)
-    have = {
-        "e": 1, "b": 1, "s": 1, "v": want["v"], "app": want["app"],
-        "i": {e["p"]: {"s": "failed", "p": ["failed", "x", False], "m": ["Data"]} for e in want["i"]},
-        "n": {"py": "x", "agent": "0", "mem": 1, "inst": ["script"], "fmt": [1], "hw": "m", "ip": "x"},
-    }  # fmt: skip
+    told = {"s": "failed", "p": ["failed", "x", False], "m": ["Data"]}
+    info = {"py": "x", "agent": "0", "mem": 1, "inst": ["script"], "hw": "m", "ip": "x"}
+    have = {"e": 1, "b": 1, "s": 1, "v": want["v"], "app": want["app"], "n": info}
+    have["i"] = {entry["p"]: told for entry in want["i"]}
     whole = {
         "have": have,
         "did": ["id", 1, "ok", None],
