@@ -239,12 +239,14 @@ class Fetcher:
     def on_put(self, now: int, digest: bytes, index: int, total: int, data: bytes) -> None:
         """Take one piece."""
         self._now = now
-        if [type(part) for part in (digest, index, total, data)] != [bytes, int, int, bytes]:
+        # A board sees bytes in the buffer they came in, since there is no room for copies.
+        kinds = [type(part) for part in (index, total, digest, data)]
+        if kinds[:2] != [int, int] or not {bytes, memoryview}.issuperset(kinds[2:]):
             self.wrong += 1
             return
         # Even a late or doubled one tells that a slow link is still at work on what was asked.
         self._heard = now
-        thing = self._things.get(digest)
+        thing = self._things.get(bytes(digest))
         if thing:
             self._guarded(lambda: self._piece(thing, index, total, data))
             self._ask()

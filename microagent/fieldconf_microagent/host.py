@@ -227,8 +227,8 @@ class Host:
 
     def _on_put(self, payload: bytes) -> None:
         try:
-            piece = codec.unpack(envelope.open_sealed(self._key, self._node, "put", payload))
-            digest, index, total, data = piece[:4]
+            piece = envelope.open_sealed(self._key, self._node, "put", payload)
+            digest, index, total, data = codec.unpack(piece, views=True)[:4]
         except (ValueError, TypeError) as error:
             self._refused += 1
             if self._refused == 1:

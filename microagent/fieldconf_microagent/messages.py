@@ -13,33 +13,32 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 
-# key → (type, must it be there)
-_WANT: "dict[str, tuple[Any, bool]]" = {
-    "v": (int, True),
-    "app": (str, True),
-    "name": (str, False),
-    "path": (str, True),
-    "lost": (int, True),
-    "i": (list, True),
-    "up": (list, True),
-    "pub": (list, True),
-    "prov": (dict, True),
+# key → type
+_WANT: "dict[str, Any]" = {
+    "v": int,
+    "app": str,
+    "name": str,
+    "path": str,
+    "lost": int,
+    "i": list,
+    "up": list,
+    "pub": list,
+    "prov": dict,
 }
-_ENTRY: "dict[str, tuple[Any, bool]]" = {
-    "p": (str, True),
-    "c": (str, True),
-    "t": (str, True),
-    "w": (str, True),
-    "x": (dict, True),
-    "a": (dict, False),
-    "l": (dict, False),
-    "m": (dict, True),
-    "d": (bytes, False),
-    "o": (dict, False),
+_ENTRY: "dict[str, Any]" = {
+    "p": str,
+    "c": str,
+    "t": str,
+    "w": str,
+    "x": dict,
+    "a": dict,
+    "l": dict,
+    "m": dict,
+    "d": bytes,
+    "o": dict,
 }
-
-
-_ABOVE: "dict[str, tuple[Any, bool]]" = {"p": (str, True), "c": (str, True), "x": (dict, True)}
+_ABOVE: "dict[str, Any]" = {"p": str, "c": str, "x": dict}
+_MAY_LACK = ("name", "a", "l", "d", "o")
 
 
 def _all(values: "Any", kinds: "tuple[Any, ...]") -> None:
@@ -53,15 +52,14 @@ def _map(value: "dict[Any, Any]", kinds: "tuple[Any, ...]") -> None:
     _all(value.values(), kinds)
 
 
-def _fields(value: "Any", table: "dict[str, tuple[Any, bool]]", name: str) -> None:
+def _fields(value: "Any", table: "dict[str, Any]", name: str) -> None:
     if not isinstance(value, dict):
         raise ValueError("%s is no map" % name)
     for key in table:
-        kind, needed = table[key]
         if key not in value:
-            if needed:
+            if key not in _MAY_LACK:
                 raise ValueError("%s lacks '%s'" % (name, key))
-        elif type(value[key]) is not kind:
+        elif type(value[key]) is not table[key]:
             raise ValueError("%s has a wrong '%s'" % (name, key))
 
 
