@@ -117,6 +117,7 @@ class Host:
         self._save_at = 0
         self._logs_at = 0
         self._refused = 0
+        self._told_long = False
         self._stopping = False
         self.ended: "str | None" = None
         self._events: "dict[str, Any]" = {
@@ -156,6 +157,9 @@ class Host:
         self._carry_out()
         for event in self.link.poll(self._wait_ms(longest_ms)):
             self._events[event[0]](*event[1:])
+        if self.link.dropped and not self._told_long:
+            self._told_long = True
+            self._log("warning", "messages that are too long are dropped")
         now = self._now_ms()
         for path, outcome, detail in self.runner.poll():
             self.agent.on_ended(now, path, outcome, detail)
