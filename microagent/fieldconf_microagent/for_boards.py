@@ -156,11 +156,17 @@ def _shorten_parameters(function: "_Function", kept: frozenset[str]) -> None:
     own = [arg.arg for arg in [*parts.args, parts.vararg, parts.kwarg] if arg]
     inner = list(ast.walk(function))
     # What is bound in another way than by a plain name is not worth the trouble.
-    bound = {node.name for node in inner if isinstance(node, ast.ExceptHandler)}
-    bound |= {node.name for node in inner if isinstance(node, ast.FunctionDef)}
-    bound |= {alias.name for node in inner if isinstance(node, ast.Import) for alias in node.names}
+    bound = {
+        alias.asname or alias.name
+        for node in inner
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
     bound |= {
-        alias.name for node in inner if isinstance(node, ast.ImportFrom) for alias in node.names
+        node.name
+        for node in inner
+        if isinstance(node, ast.ExceptHandler | ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.name
     }
     used = {name for node in inner for name in _names_of(node)} | bound
     free = (name for name in _short("") if name not in used)

@@ -104,6 +104,9 @@ class Boards:
     def until_state(self, path, state):
         until(lambda: self.coordinator.states("shop")[path] == state, 30)
 
+    def paths(self):
+        return self.target.paths.items()
+
     def node(self, path):
         return self.target.node_of(path)
 
@@ -142,6 +145,7 @@ def library(surroundings, tmp_path):
 
 @pytest.fixture
 def boards(make_broker, library, tmp_path, monkeypatch):
+    """Boards of one kind; `BoardTarget` may be changed before the first is made."""
     monkeypatch.setitem(registry.BUILT_IN, "board", "support.boards:BoardTarget")
     monkeypatch.setattr(BoardTarget, "library", library)
     with coordinator(tmp_path / "data", make_broker, target="board") as running:
@@ -200,3 +204,30 @@ def test_recipe_that_is_cut_in_the_middle_goes_on_where_it_was(boards, monkeypat
     assert boards.target.relays[boards.node("/web-vm")].cuts == 1
     twice = len(served) - len(set(served))
     assert 0 < twice <= 2, "only the window that was under way is asked for again"
+
+
+@pytest.fixture(params=["48wK in ROM", "72wK from files"])
+def small_boards(request, tmp_path, monkeypatch):
+    """Boards with little memory. ``w`` scales with the word: 48wK are 96 KB here, 48 KB on 32 bits.
+
+    What is in ROM runs in place, as on a board whose agent lies in its flash as a ROMFS.
+    """
+    interpreters.find("micropython")
+    heap, _, place = request.param.partition(" ")
+    copy_agent(tmp_path / "library", "compiled")
+    monkeypatch.setitem(registry.BUILT_IN, "board", "support.boards:BoardTarget")
+    monkeypatch.setattr(BoardTarget, "library", tmp_path / "library")
+    monkeypatch.setattr(BoardTarget, "options", ("-X", "heapsize=" + heap))
+    monkeypatch.setattr(BoardTarget, "in_rom", place == "in ROM")
+    with coordinator(tmp_path / "data", EmbeddedBroker, target="board") as running:
+        yield Boards(running, tmp_path)
+
+
+def test_whole_story_fits_into_little_memory(small_boards):
+    try:
+        test_boards_deploy_update_stop_and_undeploy(small_boards)
+    except AssertionError as error:
+        said = {path: small_boards.target.output(node) for node, path in small_boards.paths()}
+        raise AssertionError(
+            f"{' '.join(BoardTarget.options)}: {error}; they said {said}"
+        ) from None
