@@ -12,6 +12,7 @@ _KEPT = 50
 RUNNING = "running"
 DONE = "done"
 SUPERSEDED = "superseded"
+CANCELLED = "cancelled"
 
 
 class Change:
@@ -166,6 +167,18 @@ class Changes:
             "started": change.started,
             "ended": change.ended,
         }
+
+    def cancel(self, change_id: str) -> tuple[str, list[str]]:
+        """End a change that is under way; return its application and what is not done."""
+        change = self._changes.get(change_id)
+        if change is None:
+            raise FleetError("unknown-change", f"there is no change {change_id}")
+        if change.outcome != RUNNING:
+            raise FleetError("conflict", f"change {change_id} has ended: {change.outcome}")
+        left = [one.path for one in self._concerned(change) if not one.is_settled()]
+        self._end(change, CANCELLED)
+        self._outbox.event("change", f"{change.text}: cancelled", change.app_name)
+        return change.app_name, left
 
     def progress(self, change_id: str) -> dict[str, Any] | None:
         """Return one change without its steps; None for one that is not kept any more."""

@@ -10,20 +10,42 @@ import click
 
 from .cli_common import COULD_NOT_RUN, data_option, examples
 
+_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
+
 
 @click.command(
     epilog=examples(
         "fieldconf up",
-        "fieldconf up --mosquitto",
+        "fieldconf up --dev",
+        "fieldconf up --mosquitto --listen 0.0.0.0:8700 --tls-cert box.pem --tls-key box.key",
         "fieldconf up --broker mqtt://gateway:1883 --data /var/lib/fieldconf",
     )
 )
 @click.option("--broker", metavar="URL", help="Use the broker at URL, which runs already.")
 @click.option("--mosquitto", is_flag=True, help="Run mosquitto, with generated access lists.")
 @click.option("--domain", default="fc", show_default=True, help="First segment of every topic.")
+@click.option(
+    "--listen",
+    metavar="HOST:PORT",
+    help="Where the console and the REST interface are served. "
+    "[default: 127.0.0.1:8700, or another port if that one is taken]",
+)
+@click.option("--dev", is_flag=True, help="No login from this box; on loopback only.")
+@click.option("--tls-cert", type=_FILE, help="PEM file of the certificate, for TLS.")
+@click.option("--tls-key", type=_FILE, help="PEM file of its key.")
 @click.option("--verbose", is_flag=True, help="Log more.")
 @data_option
-def up(broker: str | None, mosquitto: bool, domain: str, verbose: bool, data: Path) -> int:
+def up(
+    broker: str | None,
+    mosquitto: bool,
+    domain: str,
+    listen: str | None,
+    dev: bool,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    verbose: bool,
+    data: Path,
+) -> int:
     """Run a coordinator on this box.
 
     It brings a broker of its own, unless told otherwise. It runs until Ctrl-C; what it deployed
@@ -31,11 +53,14 @@ def up(broker: str | None, mosquitto: bool, domain: str, verbose: bool, data: Pa
     """
     from . import running
     from .errors import StoreError
+    from .rest.server import ListenError, certificate, serving
     from .service import Options
     from .supervised import BrokerError
 
     if broker and mosquitto:
         raise click.UsageError("--broker and --mosquitto exclude each other")
+    if (tls_cert is None) != (tls_key is None):
+        raise click.UsageError("--tls-cert and --tls-key belong together")
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO,
         format="%(asctime)s %(message)s",
@@ -48,9 +73,13 @@ def up(broker: str | None, mosquitto: bool, domain: str, verbose: bool, data: Pa
         with running.coordinator(data, make, options) as service:
             click.echo(f"coordinator of fleet {service.fleet_id}, data folder {data}")
             click.echo(f"broker: {service.broker.url}. {service.broker.notice}".rstrip())
-            click.echo("Ctrl-C ends it; what it deployed runs on.")
-            _until_signal(service)
-    except (StoreError, BrokerError) as error:
+            with serving(service, listen, dev, certificate(tls_cert, tls_key)) as server:
+                click.echo(f"console and REST interface: {server.url}")
+                if server.first_token is not None:
+                    click.echo(f"log in with this token and make an admin: {server.first_token}")
+                click.echo("Ctrl-C ends it; what it deployed runs on.")
+                _until_signal(service)
+    except (StoreError, BrokerError, ListenError) as error:
         click.echo(f"error: {error}", err=True)
         return COULD_NOT_RUN
     return 0

@@ -2,8 +2,8 @@
 
 Everything here happens in the service's thread. The watcher is called with
 
-``("begin", [])``
-    forget all rows: those of everything there is follow.
+``("begin", [{"event": 311}])``
+    forget all rows: those of everything there is follow; events follow from the one after this.
 ``("rows", [row, …])``
     see `news`.
 ``("complete", [])``
@@ -49,7 +49,7 @@ class Feed:
         """Hand on everything anew: the core was made anew."""
         if self._deliver is not None:
             self._is_complete = False
-            self._deliver("begin", [])
+            self._deliver("begin", [{"event": self._event}])
             news.begin()
 
     def end(self, news: News) -> None:

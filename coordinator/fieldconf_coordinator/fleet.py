@@ -407,11 +407,29 @@ class Fleet:
     def change(self, change_id: str) -> dict[str, Any]:
         """Return one change.
 
-        ``{"id", "application", "text", "outcome": "running" or "done" or "superseded",
+        ``{"id", "application", "text", "outcome": "running" or "done" or …,
         "done": 3, "total": 5, "steps": [{"path", "wish", "state", "problem", "done"}, …],
         "started": wall ms, "ended": wall ms or None}``
         """
         return self._changes.show(change_id)
+
+    def change_ids(self) -> list[str]:
+        """Return the ids of the latest changes, newest first."""
+        return self._changes.ids()
+
+    def running_changes(self) -> list[str]:
+        """Return the ids of the changes that are under way."""
+        return self._changes.running_of(self.world.by_id)
+
+    def progress(self, change_id: str) -> dict[str, Any] | None:
+        """Return a change as `change` does, but without its steps; None if it is forgotten."""
+        return self._changes.progress(change_id)
+
+    def cancel_change(self, now: int, change_id: str) -> dict[str, Any]:
+        """End the steps that run for a change, and watch it no more; wishes stay."""
+        self._at(now)
+        app, paths = self._changes.cancel(change_id)
+        return self._requests.cancel(app, paths)
 
     def allowed_digests(self, node: str) -> frozenset[bytes]:
         """Return the digests of the manifests that the node's want names."""

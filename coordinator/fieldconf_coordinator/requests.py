@@ -344,6 +344,24 @@ class Requests:
                 self._orders.send(node, verb, arguments)
         return {"sent": len(nodes) - len(offline), "offline": offline}
 
+    def cancel(self, app_name: str, paths: list[str]) -> dict[str, Any]:
+        """Send `cancel` for each of these instances that has a step under way."""
+        sent, offline = 0, set[str]()
+        app = self._world.applications.get(app_name)
+        if app is None:
+            return {"sent": 0, "offline": []}
+        for path in paths:
+            instance = self.instance(app, path)
+            node = instance.scope.node
+            if node is None or instance.is_scoped or not instance.state.endswith("ing"):
+                continue
+            if node.online:
+                self._orders.send(node, "cancel", [path])
+                sent += 1
+            else:
+                offline.add(node.id)
+        return {"sent": sent, "offline": sorted(offline)}
+
     def bind(self, app_name: str, prefix: str, bound_names: list[str]) -> dict[str, Any]:
         app = self.application(app_name)
         bound = [self.application(name) for name in bound_names]

@@ -95,6 +95,8 @@ class Service:
         self.outputs = Outputs()
         self.feed = Feed()
         self.connected = False
+        #: When the last turn began (monotonic).
+        self.turned_at = time.monotonic()
         self._clock = compat.Clock()
         self.recipes = RecipeStore(data / "recipes")
         self.templates = Templates(data / "templates", self.recipes)
@@ -184,6 +186,10 @@ class Service:
         self.link.wake()
         return request.answer
 
+    def wall_ms(self) -> int:
+        """Return ms since 1970."""
+        return time.time_ns() // 1_000_000
+
     def disk_error(self) -> str | None:
         """Return why nothing can be saved at present, or None."""
         return None if self._full is None else str(self._full)
@@ -219,6 +225,7 @@ class Service:
 
     def turn(self, longest_ms: int) -> None:
         """Wait at most `longest_ms` for something to happen, and do all that follows from it."""
+        self.turned_at = time.monotonic()
         events = self.link.poll(self._wait_ms(longest_ms), self._clock.now_ms())
         now = self._clock.now_ms()
         for event in events:
@@ -388,9 +395,10 @@ class Service:
         return fleet
 
     def _collect(self) -> None:
-        """Delete templates and recipes that no application uses any more."""
+        """Delete templates that nobody uploaded or uses, and recipes that no application uses."""
         rows = list(self.store.load().get("applications", ()))
-        self.templates.collect({row["ref"] for row in rows})
+        uploaded = {row["id"] for row in self.store.rows("templates")}
+        self.templates.collect({row["ref"] for row in rows} | uploaded)
         self.recipes.collect({digest for row in rows for digest in row["digests"].values()})
 
     def _look_after(self, seconds: float, now: int) -> None:

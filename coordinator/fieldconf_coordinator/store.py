@@ -136,10 +136,40 @@ TABLES = {
             outcome=String,
         ),
         _table("settings", 1, name=String, value=_Packed),
+        # The core knows nothing of these: they belong to the REST interface.
+        _table("users", 1, name=String, role=String, password=LargeBinary, created=Integer),
+        _table(
+            "tokens",
+            1,
+            id=String,
+            name=String,
+            user=String,
+            role=String,
+            hash=LargeBinary,
+            created=Integer,
+            expires=Integer,
+        ),
+        _table("sessions", 1, id=String, user=String, csrf=String, expires=Integer),
+        _table("answers", 1, id=String, at=Integer, digest=String, answer=_Packed),
+        _table(
+            "templates",
+            1,
+            id=String,
+            name=String,
+            version=String,
+            description=String,
+            tags=_Packed,
+            uploaded=Integer,
+            by=String,
+            warnings=_Packed,
+        ),
+        _table("descriptions", 1, application=String, text=String),
     )
 }
-# Loaded by somebody else, one at a time.
-_NOT_LOADED = frozenset(("settings",))
+# Loaded by somebody else.
+_NOT_LOADED = frozenset(
+    ("settings", "users", "tokens", "sessions", "answers", "templates", "descriptions")
+)
 
 _EVENTS = Table(
     "events",

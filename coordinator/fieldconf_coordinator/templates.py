@@ -7,6 +7,7 @@ from the copy, so what is checked, kept and sent is one and the same.
 import hashlib
 import os
 import shutil
+import threading
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,8 @@ class Templates:
     def __init__(self, folder: Path, recipes: RecipeStore) -> None:
         self._folder = folder
         self._recipes = recipes
+        # Two may bring the same content at the same time.
+        self._keeping = threading.Lock()
         folder.mkdir(parents=True, exist_ok=True)
         for left in folder.glob("*" + _NEW):
             shutil.rmtree(left)
@@ -69,6 +72,27 @@ class Templates:
         if tree.problems:
             raise TemplateError(f"cannot deploy {path}: the template is refused", tree.problems)
         contents = _contents(tree, path)
+        with self._keeping:
+            return self._keep(path, tree, contents)
+
+    def folder(self, ref: str) -> Path | None:
+        """Return where the copy of that name lies, None where there is none."""
+        found = self._folder / ref
+        return found if ref.isalnum() and found.is_dir() else None
+
+    def report(self, ref: str) -> list[Problem]:
+        """Return what is odd about a copy."""
+        try:
+            return load_template(self._folder / ref).problems
+        except OSError as error:
+            raise TemplateError(f"cannot read the kept template {ref}: {error}") from error
+
+    def drop(self, ref: str) -> None:
+        """Delete a copy that nobody uses any more."""
+        with self._keeping:
+            shutil.rmtree(self._folder / ref, ignore_errors=True)
+
+    def _keep(self, path: Path, tree: Tree, contents: dict[str, bytes]) -> Kept:
         ref = _ref(tree, contents)
         is_new = not (self._folder / ref).exists()
         if is_new:

@@ -1,0 +1,277 @@
+"""What the handlers ask in the service's thread, beyond what the core answers already.
+
+Each is called with the service, the time and the arguments, like those of `service.REQUESTS`, and
+keeps the loop for a short while only: lists are cut to a page before their rows are made.
+"""
+
+import hashlib
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from .. import status
+from ..changes import shown_state
+from ..control import RequestError
+from ..errors import FleetError
+from ..model import Application, Instance
+from ..service import Service
+
+Asked = dict[str, Any]
+Page = tuple[list[Any], str | None]
+
+
+def digest(text: str) -> str:
+    """Return a short digest of a text, for an ETag."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def application_of(service: Service, name: str) -> Application:
+    """Return an application by its name or id.
+
+    Raises:
+        FleetError: there is none.
+    """
+    world = service.fleet.world
+    found = world.applications.get(name) or world.by_id.get(name)
+    if found is None:
+        known = ", ".join(sorted(world.applications)[:20]) or "none"
+        raise FleetError(
+            "unknown-application", f"there is no application {name!r}", f"there are: {known}"
+        )
+    return found
+
+
+def instance_of(app: Application, path: str) -> Instance:
+    """Return an instance by its path.
+
+    Raises:
+        FleetError: there is none.
+    """
+    found = app.instances.get(path)
+    if found is None:
+        hint = f"GET /api/v1/applications/{app.name}/instances lists them"
+        raise FleetError("unknown-instance", f"there is no instance {path!r} in {app.name}", hint)
+    return found
+
+
+def paged(
+    keys: Sequence[str], cursor: str | None, limit: int, row: Callable[[str], Any | None]
+) -> Page:
+    """Return the rows of at most `limit` keys beyond `cursor`, and the next cursor.
+
+    Args:
+        keys: sorted.
+        cursor: the last key of the page before.
+        limit: of the page.
+        row: returns the row of a key, or None to leave it out.
+    """
+    found: list[Any] = []
+    for place in range(bisect_right(keys, cursor) if cursor else 0, len(keys)):
+        if len(found) == limit:
+            return found, keys[place - 1]
+        made = row(keys[place])
+        if made is not None:
+            found.append(made)
+    return found, None
+
+
+def applications(service: Service, now: int, asked: Asked) -> Page:
+    """Return a page of applications, without their instances."""
+    world = service.fleet.world
+    names = sorted(world.applications)
+    rows = {name: world.applications[name] for name in names}
+    return paged(names, asked["cursor"], asked["limit"], lambda n: status.summary(world, rows[n]))
+
+
+def application(service: Service, now: int, asked: Asked) -> Any:
+    """Return one application with what is edited of it."""
+    app = application_of(service, asked["app"])
+    return status.summary(service.fleet.world, app)
+
+
+def instances(service: Service, now: int, asked: Asked) -> Page:
+    """Return a page of instances by path: all, or those that the filters leave."""
+    app = application_of(service, asked["app"])
+    under, wanted, text = asked.get("under"), asked.get("state"), asked.get("q", "")
+
+    def row(path: str) -> Any:
+        if under and path != under and not path.startswith(under + "/"):
+            return None
+        if text not in path:
+            return None
+        one = app.instances[path]
+        if "problem" in asked and asked["problem"] != (one.problem is not None):
+            return None
+        if wanted and shown_state(one) != wanted:
+            return None
+        return status.instance(one)
+
+    return paged(sorted(app.instances), asked["cursor"], asked["limit"], row)
+
+
+def instance(service: Service, now: int, asked: Asked) -> Any:
+    """Return one instance with all that is known of it."""
+    app = application_of(service, asked["app"])
+    one = instance_of(app, asked["path"])
+    below = asked["path"] + "/"
+    children = [p for p in app.instances if p.startswith(below) and "/" not in p[len(below) :]]
+    return {
+        **status.instance(one),
+        "application": app.name,
+        "parent": one.parent.path if one.parent is not None else None,
+        "children": sorted(children),
+        "data": dict(one.data),
+        "added": one.added,
+        "reported": one.state,
+        "imports": [_import(service, app, one, prefix) for prefix in sorted(one.kind.imports)],
+    }
+
+
+_MOST_PROVIDERS = 100
+
+
+def _import(service: Service, app: Application, one: Instance, prefix: str) -> dict[str, Any]:
+    mandatory, names = one.kind.imports[prefix]
+    found = list(_providers(service, app, one, prefix))
+    return {
+        "prefix": prefix,
+        "names": list(names),
+        "mandatory": mandatory,
+        "external": prefix in one.kind.outside,
+        "missing": prefix in one.missing,
+        "providers": [
+            {"application": other.name, "path": p.path, "state": shown_state(p)}
+            for other, p in found[:_MOST_PROVIDERS]
+        ],
+        "total": len(found),
+    }
+
+
+def _providers(
+    service: Service, app: Application, one: Instance, prefix: str
+) -> Iterable[tuple[Application, Instance]]:
+    apps = [app] if prefix in one.kind.imported else []
+    if prefix in one.kind.outside:
+        by_id = service.fleet.world.by_id
+        apps += [by_id[app_id] for app_id in app.bindings.get(prefix, ()) if app_id in by_id]
+    for other in apps:
+        for path in sorted(other.instances):
+            found = other.instances[path]
+            if prefix in found.kind.exported and found is not one and not found.leaving:
+                yield other, found
+
+
+def graph(service: Service, now: int, asked: Asked) -> Any:
+    """Return the components of an application, and what each imports and exports."""
+    app = application_of(service, asked["app"])
+    found = []
+    for name, component in sorted(app.graph.components.items()):
+        kind = app.kinds[name]
+        imports = [
+            {"prefix": p, "names": list(names), "mandatory": m, "external": p in kind.outside}
+            for p, (m, names) in sorted(kind.imports.items())
+        ]
+        found.append(
+            {
+                "name": name,
+                "installer": kind.installer,
+                "exports": sorted(kind.exported),
+                "imports": imports,
+                "children": list(component.children),
+                "parents": list(component.ancestors),
+                "facets": list(component.facets),
+                "extends": component.extends,
+                "note": component.annotation,
+            }
+        )
+    return found
+
+
+def nodes(service: Service, now: int, asked: Asked) -> Page:
+    """Return a page of nodes by id."""
+    known = service.fleet.world.nodes
+    app, online = asked.get("application"), asked.get("online")
+
+    def row(node_id: str) -> Any:
+        node = known[node_id]
+        if (app and node.app.name != app) or (online is not None and node.online != online):
+            return None
+        return _node(service, now, node_id)
+
+    return paged(sorted(known), asked["cursor"], asked["limit"], row)
+
+
+def node(service: Service, now: int, asked: Asked) -> Any:
+    """Return one node with the paths of what runs on it."""
+    found = service.fleet.world.nodes.get(asked["node"])
+    if found is None:
+        hint = "GET /api/v1/nodes lists them"
+        raise FleetError("unknown-node", f"there is no node {asked['node']!r}", hint)
+    paths = [member.path for member in found.root.members]
+    return {**_node(service, now, found.id), "instances": paths}
+
+
+def _node(service: Service, now: int, node_id: str) -> dict[str, Any]:
+    found = service.fleet.world.nodes[node_id]
+    heard = None
+    if found.was_heard and found.fresh:
+        heard = service.wall_ms() - max(0, now - found.heard)
+    return {**status.node(found), "heard": heard}
+
+
+def logs(service: Service, now: int, asked: Asked) -> list[dict[str, Any]]:
+    """Return the end of what an instance, or a whole application, printed."""
+    app = application_of(service, asked["app"])
+    path = asked.get("path")
+    roots = [instance_of(app, path).scope] if path else list(app.scoped())
+    found = service.outputs.of({root.node.id for root in roots if root.node is not None}, path)
+    after = asked.get("after")
+    if after is not None:
+        found = [part for part in found if part["at"] > after]
+    return found[-asked["limit"] :]
+
+
+def overview(service: Service, now: int, asked: Asked) -> Any:
+    """Return the fleet at a glance."""
+    world = service.fleet.world
+    online = sum(node.online for node in world.nodes.values())
+    counts = [status.summary(world, app)["instances"] for app in world.applications.values()]
+    return {
+        "fleet": service.fleet_id,
+        "broker": {"url": service.broker.url, "connected": service.connected},
+        "applications": len(world.applications),
+        "instances": {
+            name: sum(one[name] for one in counts) for name in ("total", "settled", "problems")
+        },
+        "nodes": {"total": len(world.nodes), "online": online},
+        "changes": len(service.fleet.running_changes()),
+        "unknown": sorted(service.fleet.unknown)[:100],
+        "dropped": dict(list(service.fleet.dropped.items())[:100]),
+    }
+
+
+def events(service: Service, now: int, asked: Asked) -> Page:
+    """Return a page of the history, newest first."""
+    limit = asked["limit"]
+    cursor = asked["cursor"]
+    if cursor is not None and not cursor.isdecimal():
+        raise RequestError("bad-request", f"{cursor!r} is no cursor of this list")
+    found = service.store.events(
+        asked.get("application"),
+        limit + 1,
+        asked.get("kind"),
+        int(cursor) if cursor is not None else None,
+        asked.get("after"),
+    )[::-1]
+    more = len(found) > limit
+    return found[:limit], str(found[limit - 1]["id"]) if more else None
+
+
+def changes(service: Service, now: int, asked: Asked) -> Page:
+    """Return a page of changes without their steps, newest first."""
+    known = service.fleet.change_ids()
+    begin = known.index(asked["cursor"]) + 1 if asked["cursor"] in known else 0
+    limit = asked["limit"]
+    rows = [service.fleet.progress(one) for one in known[begin : begin + limit]]
+    more = begin + limit < len(known)
+    return [row for row in rows if row is not None], known[begin + limit - 1] if more else None

@@ -1,0 +1,523 @@
+"""Applications and their instances: what there is, and what is wished of it."""
+
+from typing import Any
+
+from ..service import Service
+from . import questions
+from .common import (
+    CHANGE_ID,
+    COUNT,
+    COUNTS,
+    INSTANCE,
+    NAME,
+    PAGE,
+    PATH,
+    STATE,
+    TIME,
+    WISH,
+    YES_NO,
+    absolute,
+    page_of,
+)
+from .envelope import Answer, Refusal, page
+from .routes import Call, Parameter, Route
+from .schemas import items, mapping, or_null, record, text, whole
+
+_BINDINGS = mapping(items(NAME))
+_APPLICATION = record(
+    "id name template version instances",
+    id=text(20),
+    name=NAME,
+    description=text(4000),
+    template=text(),
+    version=text(),
+    ref={**text(64), "description": "the template's id"},
+    target=or_null(text()),
+    created=TIME,
+    bindings=_BINDINGS,
+    instances=COUNTS,
+    revision=COUNT,
+)
+
+
+def list_applications(call: Call) -> Answer:
+    return page(*call.ask(questions.applications, **page_of(call.query)))
+
+
+def create_application(call: Call) -> Any:
+    """Deploy a template under a name; it is refused when there is such an application."""
+    kept = call.rest.kept(call.body["template"])
+    return call.once(_create, kept=kept, **_of(call.body, "name", "target"))
+
+
+def _create(service: Service, now: int, asked: questions.Asked) -> Any:
+    kept = asked["kept"]
+    name = asked.get("name") or kept.template.name
+    if name in service.fleet.world.applications:
+        raise Refusal(
+            409,
+            "conflict",
+            f"there is an application {name!r} already",
+            "/name",
+            f"change it with PUT /api/v1/applications/{name}/template, or choose another name",
+        )
+    answer = service.fleet.deploy(
+        now, kept.template, kept.ref, kept.digests, name, asked.get("target")
+    )
+    return {**answer, "name": name}
+
+
+def describe_application(call: Call) -> Answer:
+    found = call.ask(questions.application, app=call.params["app"])
+    return call.rest.described(found)
+
+
+def edit_application(call: Call) -> Answer:
+    return call.rest.describe(call)
+
+
+def delete_application(call: Call) -> Any:
+    return call.ask(_delete, app=call.params["app"])
+
+
+def _delete(service: Service, now: int, asked: questions.Asked) -> Any:
+    answer = service.fleet.delete(now, asked["app"])
+    service.store_row("descriptions", answer["application"], None)
+    return answer
+
+
+def change_template(call: Call) -> Any:
+    """Change the application to another template, or another version of it."""
+    kept = call.rest.kept(call.body["template"])
+    return call.ask(_change, app=call.params["app"], kept=kept)
+
+
+def _change(service: Service, now: int, asked: questions.Asked) -> Any:
+    app, kept = questions.application_of(service, asked["app"]), asked["kept"]
+    return service.fleet.deploy(now, kept.template, kept.ref, kept.digests, app.name)
+
+
+def describe_graph(call: Call) -> Any:
+    return call.ask(questions.graph, app=call.params["app"])
+
+
+def explain(call: Call) -> Any:
+    """Return the reasons why an instance is not where it is wished, the root cause last."""
+    path = absolute(call.query["path"])
+    return call.ask(
+        lambda s, now, a: s.fleet.why(a["app"], a["path"]), app=call.params["app"], path=path
+    )
+
+
+def read_logs(call: Call) -> Any:
+    asked: dict[str, Any] = {"app": call.params["app"], "limit": call.query.get("limit", 200)}
+    if "path" in call.query:
+        asked["path"] = absolute(call.query["path"])
+    return call.ask(questions.logs, **asked, after=call.query.get("after"))
+
+
+def list_instances(call: Call) -> Answer:
+    asked = {**call.query, **page_of(call.query), "app": call.params["app"]}
+    if "under" in asked:
+        asked["under"] = absolute(asked["under"])
+    return page(*call.ask(questions.instances, **asked))
+
+
+def describe_instance(call: Call) -> Any:
+    path = absolute(call.params["path"])
+    return call.ask(questions.instance, app=call.params["app"], path=path)
+
+
+def add_instance(call: Call) -> Answer:
+    """Add an instance, at the top or inside of another; it is wished started."""
+    answer = call.once(_add, app=call.params["app"], **call.body)
+    where = f"/api/v1/applications/{call.params['app']}/instances{answer['path']}"
+    return Answer(answer, headers={"Location": where})
+
+
+def _add(service: Service, now: int, asked: questions.Asked) -> Any:
+    return service.fleet.add_instance(
+        now,
+        asked["app"],
+        asked.get("parent"),
+        asked["name"],
+        asked["component"],
+        asked.get("exports"),
+        asked.get("data"),
+    )
+
+
+def remove_instance(call: Call) -> Any:
+    """Take an instance, with all below it, out of the application."""
+    return call.ask(
+        lambda s, now, a: s.fleet.remove(now, a["app"], a["path"], a["force"]),
+        app=call.params["app"],
+        path=absolute(call.params["path"]),
+        force=call.query.get("force", False),
+    )
+
+
+def set_wanted(call: Call) -> Any:
+    """Wish one instance, several, or all into a state."""
+    return call.ask(_wish, app=call.params["app"], **_of(call.body, "wanted", "paths", "force"))
+
+
+def _wish(service: Service, now: int, asked: questions.Asked) -> Any:
+    app = questions.application_of(service, asked["app"])
+    paths = asked.get("paths")
+    # All are looked up before the first one changes.
+    found = [None] if paths is None else [questions.instance_of(app, p).path for p in paths]
+    force = asked.get("force", False)
+    done = [service.fleet.set_wish(now, app.name, p, asked["wanted"], force) for p in found]
+    return {"change": done[-1]["change"], "changes": [one["change"] for one in done]}
+
+
+def scale(call: Call) -> Any:
+    """Have so many copies of a root instance, with all inside of it."""
+    return call.ask(
+        lambda s, now, a: s.fleet.scale(now, a["app"], a["path"], a["count"]),
+        app=call.params["app"],
+        **_of(call.body, "path", "count"),
+    )
+
+
+def retry(call: Call) -> Any:
+    """Try again at once what failed: of one instance, or of all."""
+    return call.ask(
+        lambda s, now, a: s.fleet.retry(now, a["app"], a.get("path")),
+        app=call.params["app"],
+        **_of(call.body, "path"),
+    )
+
+
+def cancel_step(call: Call) -> Any:
+    """End the step that an instance runs right now."""
+    return call.ask(
+        lambda s, now, a: s.fleet.cancel(now, a["app"], a["path"]),
+        app=call.params["app"],
+        path=call.body["path"],
+    )
+
+
+def cancel_change(call: Call) -> Any:
+    """End the steps that run for a change, and watch it no more. What is wished stays wished."""
+    return call.ask(lambda s, now, a: s.fleet.cancel_change(now, a["id"]), id=call.params["change"])
+
+
+def list_bindings(call: Call) -> Any:
+    return call.ask(questions.application, app=call.params["app"])["bindings"]
+
+
+def bind(call: Call) -> Any:
+    """Let the external imports of a prefix be served by these applications, and no others."""
+    return call.ask(
+        lambda s, now, a: s.fleet.bind(now, a["app"], a["prefix"], a["names"]),
+        app=call.params["app"],
+        prefix=call.params["prefix"],
+        names=call.body["applications"],
+    )
+
+
+def unbind(call: Call) -> Any:
+    """Let nobody serve the external imports of a prefix."""
+    return call.ask(
+        lambda s, now, a: s.fleet.bind(now, a["app"], a["prefix"], []),
+        app=call.params["app"],
+        prefix=call.params["prefix"],
+    )
+
+
+def _of(body: Any, *names: str) -> dict[str, Any]:
+    return {name: body[name] for name in names if body.get(name) is not None}
+
+
+_REASON = record("path text", path=PATH, text=text())
+_LOG = record("at path step text", at=TIME, path=text(), step=text(), text=text(100_000))
+_SENT = record("sent offline", sent=COUNT, offline=items(text(40)))
+_IMPORT = record(
+    "prefix names mandatory external missing providers total",
+    prefix=text(),
+    names=items(text()),
+    mandatory=YES_NO,
+    external=YES_NO,
+    missing=YES_NO,
+    providers=items(record("application path state", application=NAME, path=PATH, state=STATE)),
+    total=COUNT,
+)
+_DETAIL = {
+    **INSTANCE,
+    "properties": {
+        **INSTANCE["properties"],
+        "application": NAME,
+        "parent": or_null(PATH),
+        "children": items(PATH, 100_000),
+        "data": mapping(text(100_000)),
+        "added": {**YES_NO, "description": "at run time: no new version takes it away"},
+        "reported": STATE,
+        "imports": items(_IMPORT),
+    },
+}
+_COMPONENT = record(
+    "name installer exports imports children parents",
+    name=text(),
+    installer=text(),
+    exports={**items(text()), "description": "prefixes under which others can import from it"},
+    imports=items(
+        record(
+            "prefix names mandatory external",
+            prefix=text(),
+            names=items(text()),
+            mandatory=YES_NO,
+            external=YES_NO,
+        )
+    ),
+    children=items(text()),
+    parents=items(text()),
+    facets=items(text()),
+    extends=or_null(text()),
+    note=text(100_000),
+)
+_CHANGES = record("change changes", change=text(20), changes=items(text(20), 1000))
+_PATHS = record("change paths", change=text(20), paths=items(PATH, 100_000))
+_BEGUN = record("change path", change=text(20), path=PATH)
+_CREATED = record("change application name", change=text(20), application=text(20), name=NAME)
+_TEMPLATE = text(64, minLength=1, description="id of an uploaded template")
+_AT = Parameter("path", PATH, "Of the instance.", required=True)
+_FORCE = Parameter("force", YES_NO, "true: destroy its nodes without waiting for what runs there.")
+_BASE = "/api/v1/applications"
+_APP = _BASE + "/{app}"
+
+ROUTES = [
+    Route(
+        "GET",
+        _BASE,
+        list_applications,
+        "viewer",
+        "List the applications.",
+        _APPLICATION,
+        query=PAGE,
+        is_list=True,
+    ),
+    Route(
+        "POST",
+        _BASE,
+        create_application,
+        "operator",
+        "Create an application from a template.",
+        _CREATED,
+        record("template", template=_TEMPLATE, name=NAME, target=or_null(NAME)),
+        status=202,
+        creates=True,
+        example={"template": "0c9e4f1b7a52…", "name": "shop", "target": "local"},
+        shown={"change": "7", "application": "k3v80dmm", "name": "shop"},
+    ),
+    Route(
+        "GET",
+        _APP,
+        describe_application,
+        "viewer",
+        "Describe an application.",
+        _APPLICATION,
+    ),
+    Route(
+        "PATCH",
+        _APP,
+        edit_application,
+        "operator",
+        "Edit an application's description.\n\nWith If-Match: only if nobody edited it meanwhile.",
+        _APPLICATION,
+        record("description", description=text(4000)),
+        is_edit=True,
+        example={"description": "The shop of the north"},
+    ),
+    Route(
+        "DELETE",
+        _APP,
+        delete_application,
+        "releaser",
+        "Delete an application of which nothing is deployed.",
+        record("application", application=text(20)),
+    ),
+    Route(
+        "PUT",
+        _APP + "/template",
+        change_template,
+        "releaser",
+        "Change an application to another template of that name.",
+        record("change application", change=text(20), application=text(20)),
+        record("template", template=_TEMPLATE),
+        status=202,
+        example={"template": "0c9e4f1b7a52…"},
+    ),
+    Route(
+        "GET",
+        _APP + "/graph",
+        describe_graph,
+        "viewer",
+        "Describe the components: what they contain, import and export.",
+        items(_COMPONENT),
+    ),
+    Route(
+        "GET",
+        _APP + "/why",
+        explain,
+        "viewer",
+        "Why is an instance not where it is wished?\n\nThe root cause comes last; none: it is.",
+        items(_REASON),
+        query=(_AT,),
+        shown=[
+            {"path": "/lb-vm/lb", "text": "waits for Web.port"},
+            {"path": "/web-vm1/web", "text": "exports Web and is deployed-stopped"},
+        ],
+    ),
+    Route(
+        "GET",
+        _APP + "/logs",
+        read_logs,
+        "viewer",
+        "Read what scripts printed lately, oldest first.",
+        items(_LOG),
+        query=(
+            Parameter("path", PATH, "Of one instance; without: of all."),
+            Parameter("limit", whole(1, 1000), "How many parts at most; 200 unless told."),
+            Parameter("after", TIME, "Only what was printed later."),
+        ),
+    ),
+    Route(
+        "GET",
+        _APP + "/instances",
+        list_instances,
+        "viewer",
+        "List the instances by path: parents before children.",
+        INSTANCE,
+        query=(
+            *PAGE,
+            Parameter("under", PATH, "Only this one and those below it."),
+            Parameter("state", STATE, "Only those in this state."),
+            Parameter("problem", YES_NO, "Only those with a problem, or without."),
+            Parameter("q", text(200), "Only those with this text in their path."),
+        ),
+        is_list=True,
+    ),
+    Route(
+        "POST",
+        _APP + "/instances",
+        add_instance,
+        "operator",
+        "Add an instance.",
+        _BEGUN,
+        record(
+            "name component",
+            parent=or_null(PATH),
+            name=text(128, minLength=1),
+            component=NAME,
+            exports=mapping(text(100_000)),
+            data=mapping(text(100_000)),
+        ),
+        status=202,
+        creates=True,
+        example={"parent": "/web-vm", "name": "web2", "component": "Web"},
+        shown={"change": "8", "path": "/web-vm/web2"},
+    ),
+    Route(
+        "GET",
+        _APP + "/instances/{path}",
+        describe_instance,
+        "viewer",
+        "Describe an instance: exports, imports with their providers, data, children.",
+        _DETAIL,
+    ),
+    Route(
+        "DELETE",
+        _APP + "/instances/{path}",
+        remove_instance,
+        "operator",
+        "Remove an instance and all below it.",
+        CHANGE_ID,
+        query=(_FORCE,),
+        status=202,
+    ),
+    Route(
+        "PUT",
+        _APP + "/wanted",
+        set_wanted,
+        "operator",
+        "Wish one instance, several, or all into a state.",
+        _CHANGES,
+        record("wanted", wanted=WISH, paths=or_null(items(PATH, 1000, minItems=1)), force=YES_NO),
+        status=202,
+        example={"wanted": "deployed-stopped", "paths": ["/web-vm/web"]},
+        shown={"change": "9", "changes": ["9"]},
+    ),
+    Route(
+        "POST",
+        _APP + "/scale",
+        scale,
+        "operator",
+        "Have so many copies of a root instance.",
+        _PATHS,
+        record("path count", path=PATH, count=whole(1, 20_000)),
+        status=202,
+        creates=True,
+        example={"path": "/web-vm", "count": 3},
+        shown={"change": "10", "paths": ["/web-vm1", "/web-vm2"]},
+    ),
+    Route(
+        "POST",
+        _APP + "/retry",
+        retry,
+        "operator",
+        "Try again at once what failed.",
+        _SENT,
+        record("", path=or_null(PATH)),
+        example={"path": "/web-vm/web"},
+    ),
+    Route(
+        "POST",
+        _APP + "/cancel",
+        cancel_step,
+        "operator",
+        "End the step that an instance runs.",
+        _SENT,
+        record("path", path=PATH),
+        example={"path": "/web-vm/web"},
+    ),
+    Route(
+        "POST",
+        "/api/v1/changes/{change}/cancel",
+        cancel_change,
+        "operator",
+        "End the steps that run for a change, and watch it no more.\n\nWhat is wished stays "
+        "wished, and is tried again; wish something else to go back.",
+        _SENT,
+    ),
+    Route(
+        "GET",
+        _APP + "/bindings",
+        list_bindings,
+        "viewer",
+        "List which applications serve the external imports.",
+        _BINDINGS,
+        shown={"DB": ["database"]},
+    ),
+    Route(
+        "PUT",
+        _APP + "/bindings/{prefix}",
+        bind,
+        "operator",
+        "Bind a prefix of external imports to applications.",
+        CHANGE_ID,
+        record("applications", applications=items(NAME, 100)),
+        status=202,
+        example={"applications": ["database"]},
+    ),
+    Route(
+        "DELETE",
+        _APP + "/bindings/{prefix}",
+        unbind,
+        "operator",
+        "Bind a prefix to nothing.",
+        CHANGE_ID,
+        status=202,
+    ),
+]

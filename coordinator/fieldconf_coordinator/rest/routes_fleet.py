@@ -1,0 +1,208 @@
+"""The fleet as a whole: overview, nodes, changes, history, settings, the stream."""
+
+from typing import Any
+
+from . import questions
+from .common import CHANGE, CHANGE_ID, COUNT, NAME, PAGE, PATH, STATE, TIME, WISH, YES_NO, page_of
+from .envelope import Answer, Raw, page
+from .routes import ANYBODY, Call, Parameter, Route
+from .schemas import items, or_null, record, text, whole
+from .stream import TYPE as STREAM_TYPE
+
+_NODE = record(
+    "id application path target phase online",
+    id=text(40),
+    application=NAME,
+    path=PATH,
+    target=text(),
+    phase=text(),
+    online=YES_NO,
+    since={**or_null(TIME), "description": "when it went offline"},
+    heard={**or_null(TIME), "description": "when it last said anything"},
+    want=COUNT,
+    have=COUNT,
+    address=or_null(text()),
+    agent=or_null(text()),
+    platform=or_null(text()),
+    memory=or_null(COUNT),
+    installers=items(text()),
+    refused=or_null(text()),
+)
+_EVENT = record(
+    "id at kind text",
+    id=COUNT,
+    at=TIME,
+    kind=text(),
+    application=text(),
+    path=text(),
+    node=text(),
+    text=text(),
+)
+_STEP = record("path wish state done", path=PATH, wish=WISH, state=STATE, done=YES_NO)
+
+
+def overview(call: Call) -> Any:
+    """Return the fleet at a glance."""
+    return call.ask(questions.overview)
+
+
+def list_nodes(call: Call) -> Answer:
+    return page(*call.ask(questions.nodes, **{**call.query, **page_of(call.query)}))
+
+
+def describe_node(call: Call) -> Any:
+    return call.ask(questions.node, node=call.params["node"])
+
+
+def list_changes(call: Call) -> Answer:
+    return page(*call.ask(questions.changes, **page_of(call.query)))
+
+
+def describe_change(call: Call) -> Any:
+    return call.ask(lambda s, now, a: s.fleet.change(a["id"]), id=call.params["change"])
+
+
+def list_events(call: Call) -> Answer:
+    return page(*call.ask(questions.events, **{**call.query, **page_of(call.query)}))
+
+
+def describe_settings(call: Call) -> Any:
+    return call.rest.settings()
+
+
+def watch(call: Call) -> Raw:
+    """Give the connection to the hub; what comes back is how the stream begins."""
+    return call.rest.hub.join(call)
+
+
+def health(call: Call) -> Any:
+    return call.rest.health()
+
+
+def readiness(call: Call) -> Any:
+    return call.rest.readiness()
+
+
+def metrics(call: Call) -> Raw:
+    return call.rest.metrics()
+
+
+def openapi(call: Call) -> Raw:
+    return call.rest.openapi()
+
+
+_STREAM_HELP = """Watch what changes, as server-sent events.
+
+Begins with `snapshot` events (rows of everything there is, in several parts), then `state` events
+(rows that changed), `event` (new lines of the history) and, if asked for, `log` (output of
+scripts). With `Last-Event-ID` it goes on where it was, or begins anew with a snapshot."""
+
+ROUTES = [
+    Route(
+        "GET",
+        "/api/v1/status",
+        overview,
+        "viewer",
+        "The fleet at a glance.",
+        record(
+            "fleet broker applications instances nodes changes",
+            fleet=text(),
+            broker=record("url connected", url=text(), connected=YES_NO),
+            applications=COUNT,
+            instances=record("total", total=COUNT, settled=COUNT, problems=COUNT),
+            nodes=record("total online", total=COUNT, online=COUNT),
+            changes=COUNT,
+            unknown=items(text()),
+            dropped={"type": "object", "additionalProperties": COUNT},
+        ),
+    ),
+    Route(
+        "GET",
+        "/api/v1/nodes",
+        list_nodes,
+        "viewer",
+        "List the nodes.",
+        _NODE,
+        query=(
+            *PAGE,
+            Parameter("application", NAME, "Only those of this application."),
+            Parameter("online", YES_NO, "Only those that are online, or offline."),
+        ),
+        is_list=True,
+    ),
+    Route(
+        "GET",
+        "/api/v1/nodes/{node}",
+        describe_node,
+        "viewer",
+        "Describe a node, with the paths of what runs on it.",
+        _NODE,
+    ),
+    Route(
+        "GET",
+        "/api/v1/changes",
+        list_changes,
+        "viewer",
+        "List the latest changes, newest first.",
+        CHANGE,
+        query=PAGE,
+        is_list=True,
+    ),
+    Route(
+        "GET",
+        "/api/v1/changes/{change}",
+        describe_change,
+        "viewer",
+        "Describe a change with its steps.",
+        {**CHANGE, "properties": {**CHANGE["properties"], "steps": items(_STEP, 100_000)}},
+    ),
+    Route(
+        "GET",
+        "/api/v1/events",
+        list_events,
+        "viewer",
+        "Read the history, newest first.",
+        _EVENT,
+        query=(
+            *PAGE,
+            Parameter("application", NAME, "Only events of this application."),
+            Parameter("kind", NAME, "Only this kind: change, node, problem and the like."),
+            Parameter("after", whole(0, 1 << 53), "Only those with a higher id."),
+        ),
+        is_list=True,
+    ),
+    Route(
+        "GET",
+        "/api/v1/stream",
+        watch,
+        "viewer",
+        _STREAM_HELP,
+        query=(
+            Parameter("application", NAME, "Instances and logs of this application only."),
+            Parameter("instances", YES_NO, "false: no rows of instances."),
+            Parameter("logs", YES_NO, "true: output of scripts, too."),
+        ),
+        streams=True,
+        kind=STREAM_TYPE,
+    ),
+    Route(
+        "GET",
+        "/api/v1/settings",
+        describe_settings,
+        "viewer",
+        "Read the settings: domain, fleet, version, limits.",
+        {"type": "object"},
+    ),
+    Route(
+        "GET",
+        "/api/v1/openapi.json",
+        openapi,
+        ANYBODY,
+        "This description.",
+        kind="application/json",
+    ),
+    Route("GET", "/healthz", health, ANYBODY, "Is the coordinator alive?", {"type": "object"}),
+    Route("GET", "/readyz", readiness, ANYBODY, "Can it do its work?", {"type": "object"}),
+    Route("GET", "/metrics", metrics, "viewer", "Metrics for Prometheus.", kind="text/plain"),
+]
+__all__ = ["CHANGE_ID", "ROUTES"]

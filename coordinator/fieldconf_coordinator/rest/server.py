@@ -1,0 +1,196 @@
+"""The HTTP server: cheroot with a fixed pool of threads, TLS where there is a certificate.
+
+Streams take no thread: once its head is sent, the connection is taken out of the server's hands.
+"""
+
+import logging
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cheroot import errors, wsgi
+from cheroot.server import HTTPConnection
+from cheroot.ssl.builtin import BuiltinSSLAdapter
+
+from ..service import Service
+from .accounts import LOOPBACK
+from .app import make_app
+from .rest import Options, Rest
+from .table import ROUTES
+
+DEFAULT = ("127.0.0.1", 8700)
+THREADS = 64
+_TIMEOUT_S = 10
+_BACKLOG = 256
+_LONGEST_HEAD = 64 << 10
+
+_log = logging.getLogger(__name__)
+
+
+class ListenError(Exception):
+    """The interface cannot be served as asked."""
+
+
+class Connection(HTTPConnection):
+    """A connection that can be taken over when the server is done with it."""
+
+    take_over: Callable[[Any], None] | None = None
+
+    def close(self) -> None:
+        taker, self.take_over = self.take_over, None
+        if taker is not None:
+            taker(self)
+        else:
+            super().close()
+
+    def let_go(self) -> None:
+        """Close it for good."""
+        try:
+            super().close()
+        except (OSError, errors.FatalSSLAlert):
+            return  # the other side was faster
+
+
+class Gateway(wsgi.Gateway_10):
+    """Hands a connection over where the application asks for it."""
+
+    def get_environ(self) -> dict[str, Any]:  # type: ignore[override]
+        environ: dict[str, Any] = super().get_environ()  # type: ignore[no-untyped-call]
+        environ["fieldconf.take_over"] = self._take_over
+        return environ
+
+    def _take_over(self, taker: Callable[[Any], None]) -> None:
+        # What follows has no length and is not chunked: it ends with the connection.
+        self.req.response_protocol = "HTTP/1.0"
+        self.req.close_connection = True
+        self.req.conn.take_over = taker
+
+
+class Server:
+    """Serves a service.
+
+    Args:
+        service: does not run yet.
+        host: name or address; anything but loopback needs accounts.
+        port: 0 for any that is free.
+        dev: whoever asks from this box is admin; only on loopback.
+        certificate: PEM files of certificate chain and key, for TLS.
+        per_s: requests a second for each client.
+
+    Raises:
+        ListenError: it cannot be served like that.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        host: str,
+        port: int,
+        dev: bool = False,
+        certificate: tuple[Path, Path] | None = None,
+        per_s: float = Options.per_s,
+    ) -> None:
+        if dev and host not in LOOPBACK | {"localhost"}:
+            raise ListenError(
+                f"cannot serve {host} with --dev: it lets in everybody, so it is for loopback only"
+            )
+        self._server: Any = wsgi.Server((host, port), None, numthreads=THREADS, max=THREADS)
+        self._server.gateway = Gateway
+        self._server.ConnectionClass = Connection
+        self._server.timeout = _TIMEOUT_S
+        self._server.request_queue_size = _BACKLOG
+        self._server.max_request_header_size = _LONGEST_HEAD
+        self._server.server_name = "fieldconf"
+        self._server.error_log = _log_error  # type: ignore[method-assign,assignment]
+        if certificate is not None:
+            self._server.ssl_adapter = _adapter(*certificate)
+        try:
+            self._server.prepare()
+        except OSError as error:
+            raise ListenError(f"cannot listen on {host}:{port}: {error}") from error
+        self.rest = Rest(service, Options(dev, certificate is not None, per_s))
+        self._server.wsgi_app = make_app(self.rest, ROUTES)
+        bound = self._server.bind_addr
+        scheme = "https" if certificate is not None else "http"
+        shown = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
+        self.url = f"{scheme}://{shown}:{bound[1]}"
+        #: To log in with as long as there is no admin; new at every start until then.
+        self.first_token: str | None = None
+        self._thread = threading.Thread(target=self._serve, name="rest", daemon=True)
+
+    def start(self) -> None:
+        """Serve from now on."""
+        if not self.rest.options.dev:
+            self.first_token = self.rest.accounts.first_token()
+        self.rest.audit.note("the coordinator starts")
+        self.rest.write_endpoint(self.url)
+        self.rest.is_serving = True
+        self._thread.start()
+
+    def close(self) -> None:
+        """Serve no more."""
+        self._server.stop()
+        if self._thread.is_alive():
+            self._thread.join(10)
+        self.rest.close()
+
+    def _serve(self) -> None:
+        self._server.serve()
+
+
+@contextmanager
+def serving(
+    service: Service,
+    listen: str | None,
+    dev: bool = False,
+    certificate: tuple[Path, Path] | None = None,
+    per_s: float = Options.per_s,
+) -> Iterator[Server]:
+    """Serve a service that does not run yet, at ``host:port``, or where there is room with None.
+
+    Raises:
+        ListenError: it cannot be served like that.
+    """
+    if listen is not None:
+        server = Server(service, *_parsed(listen), dev, certificate, per_s)
+    else:
+        try:
+            server = Server(service, *DEFAULT, dev, certificate, per_s)
+        except ListenError as error:
+            if not isinstance(error.__cause__, OSError) or certificate is not None:
+                raise
+            server = Server(service, DEFAULT[0], 0, dev, certificate, per_s)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
+def certificate(chain: Path | None, key: Path | None) -> tuple[Path, Path] | None:
+    """Return both files, or None where there are none."""
+    return (chain, key) if chain is not None and key is not None else None
+
+
+def _parsed(listen: str) -> tuple[str, int]:
+    host, _, port = listen.rpartition(":")
+    host = host.strip("[]")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise ListenError(f"cannot listen on {listen!r}: expected HOST:PORT, as 127.0.0.1:8700")
+    return host, int(port)
+
+
+def _adapter(certificate: Path, key: Path) -> Any:
+    try:
+        adapter = BuiltinSSLAdapter(str(certificate), str(key))
+    except (OSError, ssl.SSLError) as error:
+        raise ListenError(f"cannot use {certificate} and {key} for TLS: {error}") from error
+    adapter.context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return adapter
+
+
+def _log_error(message: str = "", level: int = 20, traceback: bool = False) -> None:
+    _log.log(min(level, logging.WARNING), "%s", message, exc_info=traceback)
