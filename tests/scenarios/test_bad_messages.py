@@ -1,7 +1,6 @@
 """Messages that nobody should send: counted, told once for each source, dropped; the process lives.
 
-First the cores, with thousands of messages of a seed; then a real agent process and a real
-coordinator behind real brokers.
+Here the cores, with thousands of messages of a seed; `test_bad_messages_on_brokers` has the rest.
 """
 
 import random
