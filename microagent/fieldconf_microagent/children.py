@@ -136,7 +136,8 @@ class Watcher:
 
     def _call(self, task: Callable[[], None]) -> None:
         self._inbox.append(task)
-        with contextlib.suppress(BlockingIOError):  # full: it is ringing already
+        # Full: it is ringing already. Broken: the thread has seen to the task, and was the last.
+        with contextlib.suppress(BlockingIOError, BrokenPipeError):
             os.write(self._rope, b".")
 
     # What follows runs in the thread.
