@@ -8,6 +8,7 @@ import argparse
 import importlib
 import os
 import platform
+import signal
 import sys
 import tempfile
 import time
@@ -27,7 +28,9 @@ def main():
     unknown = set(options.names) - set(NAMES)
     if unknown:
         parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
-    print(machine())
+    # So that what was started is ended, whatever ends us.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    print(machine(), flush=True)
     return max([_run(name, options.quick) for name in options.names or NAMES])
 
 
