@@ -153,7 +153,9 @@ def _passed_by_name(trees: Iterable[ast.Module]) -> frozenset[str]:
 
 def _shorten_parameters(function: "_Function", kept: frozenset[str]) -> None:
     parts = function.args
-    own = [arg.arg for arg in [*parts.args, parts.vararg, parts.kwarg] if arg]
+    # One with a default is likely to be passed by name some day.
+    needed = parts.args[: len(parts.args) - len(parts.defaults)]
+    own = [arg.arg for arg in [*needed, parts.vararg, parts.kwarg] if arg]
     inner = list(ast.walk(function))
     # What is bound in another way than by a plain name is not worth the trouble.
     bound = {

@@ -22,13 +22,13 @@ class Counter:
         self._count = start
         self.step = step
 
-    def _next(self, times):
-        return [self._count + self.step * times for times in range(times)]
+    def _next(self, number):
+        return [self._count + self.step * number for number in range(number)]
 
     def all(self, times=_MOST):
-        def add(times):
-            self._count += times
-            return self._next(times)
+        def add(number):
+            self._count += number
+            return self._next(number)
         return add(times)
 
 def result(start):
@@ -48,8 +48,8 @@ def names(source):
 def test_private_names_and_parameters_are_short_and_what_others_use_stays():
     found = names(shortened())
 
-    assert not found & {"_count", "_next", "_MOST", "times", "start", "Any", "TYPE_CHECKING"}
-    assert found >= {"Counter", "__init__", "self", "step", "all", "result", "_getframe"}
+    assert not found & {"_count", "_next", "_MOST", "number", "start", "Any", "TYPE_CHECKING"}
+    assert found >= {"Counter", "__init__", "times", "self", "step", "all", "result", "_getframe"}
 
 
 def test_nothing_is_imported_that_only_the_compiler_or_a_type_checker_needs():
