@@ -1,0 +1,113 @@
+"""What docs/guide.md promises about faults, held against real processes."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fieldconf_coordinator.embedded import EmbeddedBroker
+from fieldconf_microagent import states
+from support.box import Box
+from support.commands import fieldconf, processes_below
+from support.waiting import until
+
+GUIDE = Path(__file__).parents[2] / "docs" / "guide.md"
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+
+@pytest.fixture
+def make_box(tmp_path):
+    made = []
+
+    def make(*options):
+        made.append(Box(tmp_path, *options))
+        return made[0].up()
+
+    yield make
+    for box in made:
+        box.close()
+        until(lambda: processes_below(box.data) == [], 60)  # noqa: B023
+
+
+def test_template_of_the_guide_has_the_one_mistake_that_it_names(tmp_path):
+    for place, text in re.findall(r"```\n# (\S+/\S+)\n(.*?)```", GUIDE.read_text(), re.DOTALL):
+        file = tmp_path / "shop" / place
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    instances = tmp_path / "shop/instances/shop.instances"
+    instances.parent.mkdir()
+    instances.write_text("instance of Box {\n    name: box;\n}\n")
+    for component in ("Data", "Web"):
+        scripts = tmp_path / "shop/graph" / component / "scripts"
+        scripts.mkdir(parents=True)
+        (scripts / "start.sh").write_text("#!/bin/sh\n")
+
+    _, out, err = fieldconf(tmp_path, "check", tmp_path / "shop")
+
+    said = [line for line in (out + err).splitlines() if "shop.graph:" in line]
+    assert len(said) == 1, out + err
+    assert "Cache" in said[0]
+    assert "Cache.ip (optional)" in out + err
+
+
+def test_node_that_reboots_starts_what_it_ran_without_the_network(make_box):
+    """A process namespace of its own is what a reboot looks like to the agent."""
+    unshare = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    tried = subprocess.run([*unshare, "true"], capture_output=True, text=True)
+    if tried.returncode:
+        pytest.skip(f"needs the right to make namespaces: {tried.stderr.strip()}")
+    box = make_box()
+    box.deploy()
+    box.until_state("/web-vm/web", states.STARTED)
+    node = box.instances()["/web-vm/web"]["node"]
+    pids = [box.agent_pid(path) for path in ("/web-vm/web", "/data-vm/data")]
+    box.kill()  # and its broker with it: there is no network any more
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+
+    folder = box.data / "nodes/local" / node
+    command = [*unshare, sys.executable, "-m", "fieldconf_microagent", "--dir", str(folder)]
+    until(lambda: not processes_below(box.data), 60)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with (box.folder / "reboot.log").open("wb") as log:
+        agent = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    try:
+        until(lambda: box.entries("/web-vm/web").count("start 5432") == 2, 60)
+    finally:
+        agent.kill()
+        agent.wait()
+
+    assert box.entries("/web-vm/web") == ["deploy", "start 5432", "start 5432"]
+    assert box.entries("/data-vm/data") == ["deploy", "start"]
+
+
+def test_values_of_a_node_that_is_offline_are_kept_for_lost_after_and_no_longer(make_box, tmp_path):
+    broker = EmbeddedBroker(tmp_path / "broker")
+    broker.start()
+    try:
+        box = make_box("--broker", broker.url)
+        box.deploy()
+        box.until_state("/web-vm/web", states.STARTED)
+        box.kill()  # nobody else may see to it
+        os.kill(box_agent(box, "/data-vm"), signal.SIGKILL)
+        until(lambda: box.entries("/web-vm/web")[-1] == "stop", 60)
+
+        box.up()
+        box.until_state("/web-vm/web", states.STARTED)
+        assert box.entries("/web-vm/web") == ["deploy", "start 5432", "stop", "start 5432"]
+        assert box.entries("/data-vm/data") == ["deploy", "start"]
+    finally:
+        broker.stop()
+
+
+def box_agent(box, root):
+    """Return the agent's process of a root instance, without asking the coordinator."""
+    for tag in (box.data / "nodes/local").glob("*/tag.json"):
+        if f'"{root}"' in tag.read_text():
+            return int((tag.parent / "agent.pid").read_text().split()[0])
+    raise AssertionError(root)
