@@ -9,6 +9,8 @@ from typing import Any
 from fieldconf_microagent import codec
 
 _MOST_TEXT = 4096
+_LONGEST_STEP = 32
+_MOST_OUTPUT = 16 << 10
 # Of versions, enrolments, boots: no node counts that far, and databases hold it.
 _HIGHEST = 1 << 48
 
@@ -80,7 +82,10 @@ def get(payload: bytes) -> list[Any]:
 
 def log(payload: bytes) -> list[Any]:
     """Read ``[path, step, bytes]``."""
-    return _items(payload, (str, str, bytes))[:3]
+    value = _items(payload, (str, str, bytes))[:3]
+    if len(value[1]) > _LONGEST_STEP or len(value[2]) > _MOST_OUTPUT:
+        raise ValueError("too long")
+    return value
 
 
 def _items(payload: bytes, kinds: tuple[type, ...]) -> list[Any]:

@@ -255,7 +255,10 @@ class Reports:
         self._outbox.put("serve", node.id, messages.get(payload))
 
     def on_log(self, node: Node, payload: bytes) -> None:
-        self._outbox.put("log", node.id, *messages.log(payload))
+        path, step, data = messages.log(payload)
+        # What is kept is bounded for each path, so that nobody may invent any.
+        if not path or path in node.app.instances:
+            self._outbox.put("log", node.id, path, step, data)
 
     def _event(self, kind: str, text: str, node: Node) -> None:
         self._outbox.event(kind, text, node.app.name, node.root.path, node.id)

@@ -14,7 +14,7 @@ from .recipes import RecipeStore, TokenBucket
 
 _BYTES_PER_S = 32 << 20
 _BURST = 4 << 20
-_MOST_WAITING = 10_000
+_MOST_WAITING = 64 << 20
 
 
 class Publisher(Protocol):
@@ -31,14 +31,16 @@ class Serving:
         self._domain = domain
         self._bucket = TokenBucket(_BYTES_PER_S, _BURST)
         self._pieces: deque[tuple[str, bytes]] = deque()
+        self._bytes = 0
         self._at = 0
 
     def add(self, node: str, key: bytes, get: bytes, allowed: Collection[bytes]) -> None:
         """Queue what a node asks for, as far as it may have it; too much at once is dropped."""
         for piece in self._recipes.answer(get, allowed):
-            if len(self._pieces) < _MOST_WAITING:
+            if self._bytes < _MOST_WAITING:
                 sealed = envelope.seal(key, node, "put", piece)
                 self._pieces.append((topics.put(self._domain, node), sealed))
+                self._bytes += len(sealed)
 
     def send(self, now: int, link: Publisher) -> None:
         """Send as much as the rate allows."""
@@ -49,6 +51,7 @@ class Serving:
                 self._at = now + wait_ms
                 return
             self._pieces.popleft()
+            self._bytes -= len(payload)
             link.publish(topic, payload, 0, False)
 
     def next_wake(self) -> int | None:

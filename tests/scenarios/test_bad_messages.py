@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from fieldconf_coordinator.recipes import RecipeStore
+from fieldconf_coordinator.recipes import RecipeStore, pack
 from fieldconf_coordinator.serving import Serving
 from fieldconf_coordinator.store import Store
 from fieldconf_microagent import codec, envelope, topics
@@ -210,3 +210,39 @@ def test_whatever_a_node_sends_its_coordinator_lives(tmp_path):
     store.close()
     assert desk.fleet.status()["dropped"][node.id] > MESSAGES / 4
     assert len([e for e in kinds(desk.effects, "event") if e[1] == "dropped"]) == 1
+
+
+def test_output_of_invented_instances_and_too_much_of_it_is_not_kept():
+    desk = Desk()
+    desk.start()
+    desk.deploy(web_template())
+    desk.settle()
+    desk.effects.clear()
+    node = desk.node("/web1")
+    for log in (["/invented", "start", b"x"], ["/web1/web", "start", bytes(1 << 19)]):
+        desk.fleet.on_message(desk.now, "log", node.id, codec.pack(log))
+    desk.take()
+
+    assert kinds(desk.effects, "log") == []
+    assert desk.fleet.status()["dropped"] == {node.id: 1}
+
+
+def test_pieces_that_wait_are_bounded_however_often_they_are_asked_for(tmp_path):
+    recipes = RecipeStore(tmp_path)
+    packed = pack("Web", "1.0", [("big", 0o644, random.Random(1).randbytes(4 << 20))])
+    digest = recipes.add(packed)
+    blob = max(packed.things, key=lambda key: len(packed.things[key]))
+    serving = Serving(recipes, DOMAIN)
+    get = codec.pack([blob, 0, b"\xff" * 8, 64])
+    for _ in range(400):  # some hundred megabytes
+        serving.add("n1", bytes(32), get, {digest})
+
+    sent = []
+    link = type(
+        "Link", (), {"publish": lambda _, topic, payload, *rest: sent.append(len(payload))}
+    )()
+    now = 0
+    while serving.next_wake() is not None or not sent:
+        serving.send(now, link)
+        now += 60_000
+    assert sum(sent) < 80 << 20
