@@ -37,7 +37,7 @@ from . import restoring, status
 from .changes import Changes
 from .errors import FleetError as FleetError
 from .machines import TOMBSTONE_MS, Identity, Machines
-from .model import CREATING, EMPTYING, FORGETTING, UP, Node, World
+from .model import CREATING, EMPTYING, FORGETTING, UP, Definition, Node, World
 from .news import News
 from .orders import Orders
 from .outbox import Effect, Outbox
@@ -85,9 +85,9 @@ class Fleet:
         self.domain = domain
         self.fleet_id = fleet_id
         chosen = random if random is not None else random_module.SystemRandom()
-        identity = Identity(domain, fleet_id, chosen, default_target, wall)
         self._wall = wall
         self.world = world = World()
+        identity = Identity(world, domain, fleet_id, chosen, default_target, wall)
         world.port_is_taken = port_is_taken
         self._outbox = outbox = Outbox(world, identity.settings)
         self._timers = timers = Timers()
@@ -366,6 +366,28 @@ class Fleet:
         """Let the external imports of `prefix` be served by these applications."""
         self._at(now)
         return self._requests.bind(app, prefix, applications)
+
+    def define_target(self, now: int, definition: Definition) -> None:
+        """Make a target, or change one; nodes that are there already stay as they are."""
+        self._at(now)
+        self._requests.placing.define(definition)
+
+    def undefine_target(self, now: int, target_id: str) -> None:
+        """Delete a target that nothing uses."""
+        self._at(now)
+        self._requests.placing.undefine(target_id)
+
+    def target_uses(self, target_id: str) -> list[str]:
+        """Return what uses a target: ids of nodes, names of applications and their elements."""
+        return self._requests.placing.uses(target_id)
+
+    def place(self, now: int, app: str, element: str, target_id: str | None) -> None:
+        """Have a target make the nodes of an instance's path, of ``@Component``, or of all ("").
+
+        With None it is what it would be otherwise. See `placing`.
+        """
+        self._at(now)
+        self._requests.placing.place(self._requests.application(app), element, target_id)
 
     def status(self, app: str | None = None) -> dict[str, Any]:
         """Return applications with their instances, and nodes.

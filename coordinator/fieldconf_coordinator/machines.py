@@ -18,6 +18,7 @@ from typing import Any
 
 from fieldconf_microagent import states, topics
 
+from . import placing
 from .model import (
     CLEARING,
     CREATING,
@@ -369,12 +370,14 @@ class Identity:
 
     def __init__(
         self,
+        world: World,
         domain: str,
         fleet_id: str,
         random: random_module.Random,
         default_target: str,
         wall: Callable[[], int],
     ) -> None:
+        self._world = world
         self.domain = domain
         self.fleet_id = fleet_id
         self.random = random
@@ -398,8 +401,11 @@ class Identity:
 
     def target_of(self, app: Application, root: Instance) -> str:
         """Return where the node of a scoped instance comes from."""
-        own = root.data.get("target") or app.target
-        return own or app.settings.get("target") or self.default_target
+        return placing.target_of(self._world, app, root) or self.default_target
+
+    def handler_of(self, app: Application, root: Instance) -> str:
+        """Return the handler of that target."""
+        return placing.handler_of(self._world, self.target_of(app, root))
 
     def settings(self, node: Node) -> dict[str, Any]:
         """Return what the target has to know of a node."""
@@ -410,10 +416,10 @@ class Identity:
             "application": app.id,
             "name": app.name,
             "path": root.path,
-            "target": node.target,
+            "target": placing.handler_of(self._world, node.target),
             "tag": f"{self.fleet_id}/{app.id}{root.path}",
             "parent": above.id if above is not None else None,
-            "data": dict(root.data),
+            "data": placing.properties_of(self._world, node.target, root),
             "agent": {
                 "fleet": self.fleet_id,
                 "domain": self.domain,

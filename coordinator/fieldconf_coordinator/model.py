@@ -7,6 +7,7 @@ their dictionaries and strings, and keep no copies of documents.
 
 from bisect import insort
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from fieldconf_dsl.model import Graph, Template
@@ -342,6 +343,17 @@ def _by_path(instance: Instance) -> str:
     return instance.path
 
 
+@dataclass(frozen=True)
+class Definition:
+    """A target with its properties, under an id that people chose."""
+
+    id: str
+    handler: str
+    name: str
+    description: str
+    properties: Mapping[str, str]
+
+
 class Marks:
     """What may have changed since somebody last looked; kept only while that is `wanted`.
 
@@ -368,6 +380,9 @@ class World:
         self.nodes: dict[str, Node] = {}
         # Node id → (until (wall ms), (application, prefix) pairs whose topics were cleared).
         self.tombstones: dict[str, tuple[int, tuple[tuple[str, str], ...]]] = {}
+        self.targets: dict[str, Definition] = {}
+        # (application id, path or @Component or "") → id of a target
+        self.placed: dict[tuple[str, str], str] = {}
         self.now = 0
         self.link = False
         # Tells whether somebody else uses a port of this box.

@@ -16,6 +16,7 @@ from .machines import Identity, Machines
 from .model import Application, Instance, World
 from .orders import Orders
 from .outbox import Outbox
+from .placing import Placing
 from .planning import Plan
 from .wants import Wants
 
@@ -45,6 +46,7 @@ class Requests:
         self._orders = orders
         self._changes = changes
         self._identity = identity
+        self.placing = Placing(world, outbox)
 
     # -- finding things
 
@@ -122,7 +124,7 @@ class Requests:
                 f"{name} uses the target {app.target}",
                 "undeploy and delete it, then deploy it with the other target",
             )
-        builder = Builder(self._world, self._identity.target_of, app, template.graph, plan.kinds)
+        builder = Builder(self._world, self._identity.handler_of, app, template.graph, plan.kinds)
         made = builder.build(plan.add())
         kept = self._work_out(app, plan, builder)
         # Nothing is refused from here on.
@@ -256,7 +258,7 @@ class Requests:
         return {**self._begin(app, f"add {path}", (path,)), "path": path}
 
     def _add(self, app: Application, specs: list[Spec]) -> None:
-        builder = Builder(self._world, self._identity.target_of, app, app.graph, app.kinds)
+        builder = Builder(self._world, self._identity.handler_of, app, app.graph, app.kinds)
         made = builder.build(specs)
         building.put(self._world, self._outbox, app, made)
         self._refresh(app, {instance.scope for instance in made})
@@ -317,6 +319,7 @@ class Requests:
                     self._wants.providers.mark_outside(other, prefix)
         for path in app.instances:
             self._outbox.delete("instances", (app.id, path))
+        self.placing.forget(app)
         self._outbox.delete("applications", app.id)
         del self._world.applications[app.name], self._world.by_id[app.id]
         self._outbox.event("change", f"{app.name} is deleted", app.name)

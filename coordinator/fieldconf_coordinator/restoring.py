@@ -5,7 +5,7 @@ from typing import Any
 
 from fieldconf_dsl.model import Template
 
-from . import rows
+from . import placing, rows
 from .kinds import make_kinds, work_out
 from .model import Application, World
 from .wants import Wants
@@ -21,6 +21,10 @@ def restore(world: World, wants: Wants, stored: Rows, templates: Mapping[str, Te
         app.kinds, app.lost_ms = make_kinds(templates[row["ref"]], app.digests)
         world.applications[app.name] = world.by_id[app.id] = app
     _instances(world, stored.get("instances", ()))
+    for row in stored.get("targets", ()):
+        world.targets[row["id"]] = placing.of_row(row)
+    for row in stored.get("placed", ()):
+        world.placed[row["application"], row["element"]] = row["target"]
     for row in stored.get("tombstones", ()):
         pubs = tuple((app_id, prefix) for app_id, prefix in row["pubs"])
         world.tombstones[row["node"]] = (row["until"], pubs)

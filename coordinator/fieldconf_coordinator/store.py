@@ -135,6 +135,16 @@ TABLES = {
             ended=Integer,
             outcome=String,
         ),
+        _table(
+            "targets",
+            1,
+            id=String,
+            handler=String,
+            name=String,
+            description=String,
+            properties=_Packed,
+        ),
+        _table("placed", 2, application=String, element=String, target=String),
         _table("settings", 1, name=String, value=_Packed),
         # The core knows nothing of these: they belong to the REST interface.
         _table("users", 1, name=String, role=String, password=LargeBinary, created=Integer),

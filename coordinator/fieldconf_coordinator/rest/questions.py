@@ -5,6 +5,7 @@ keeps the loop for a short while only: lists are cut to a page before their rows
 """
 
 import hashlib
+import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -23,6 +24,11 @@ Page = tuple[list[Any], str | None]
 def digest(text: str) -> str:
     """Return a short digest of a text, for an ETag."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def matches(pattern: str, text: str) -> bool:
+    """Tell whether a text has a form."""
+    return re.search(pattern, text) is not None
 
 
 def application_of(service: Service, name: str) -> Application:

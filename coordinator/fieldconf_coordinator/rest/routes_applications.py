@@ -21,6 +21,7 @@ from .common import (
 )
 from .envelope import Answer, Refusal, page
 from .routes import Call, Parameter, Route
+from .routes_targets import check_target
 from .schemas import items, mapping, or_null, record, text, whole
 
 _BINDINGS = mapping(items(NAME))
@@ -61,9 +62,10 @@ def _create(service: Service, now: int, asked: questions.Asked) -> Any:
             "/name",
             f"change it with PUT /api/v1/applications/{name}/template, or choose another name",
         )
-    answer = service.fleet.deploy(
-        now, kept.template, kept.ref, kept.digests, name, asked.get("target")
-    )
+    target = asked.get("target")
+    if target is not None:
+        check_target(service, target)
+    answer = service.fleet.deploy(now, kept.template, kept.ref, kept.digests, name, target)
     return {**answer, "name": name}
 
 

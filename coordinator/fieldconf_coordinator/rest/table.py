@@ -1,12 +1,20 @@
 """The table of all routes."""
 
-from . import routes_accounts, routes_applications, routes_fleet, routes_templates, static
+from . import (
+    routes_accounts,
+    routes_applications,
+    routes_fleet,
+    routes_targets,
+    routes_templates,
+    static,
+)
 from .routes import Route
 
 ROUTES: list[Route] = [
     *routes_fleet.ROUTES,
     *routes_applications.ROUTES,
     *routes_templates.ROUTES,
+    *routes_targets.ROUTES,
     *routes_accounts.ROUTES,
     *static.ROUTES,
 ]
