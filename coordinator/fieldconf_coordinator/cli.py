@@ -12,11 +12,11 @@ import click
 
 from fieldconf_microagent.version import VERSION
 
-from . import cli_applications, cli_language, cli_service
+from . import cli_applications, cli_audit, cli_language, cli_service
 from .cli_common import COULD_NOT_RUN, examples, told
 from .control import RequestError
 
-_MODULES = (cli_service, cli_applications, cli_language)
+_MODULES = (cli_service, cli_applications, cli_language, cli_audit)
 
 
 @click.group(

@@ -17,7 +17,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
     epilog=examples(
         "fieldconf up",
         "fieldconf up --dev",
-        "fieldconf up --mosquitto --listen 0.0.0.0:8700 --tls-cert box.pem --tls-key box.key",
+        "fieldconf up --listen 0.0.0.0:8700 --tls-cert me.pem --tls-key me.key",
         "fieldconf up --broker mqtt://gateway:1883 --data /var/lib/fieldconf",
     )
 )

@@ -10,6 +10,8 @@ Everything here happens in the service's thread. The watcher is called with
     since "begin", the rows of everything there is were handed on.
 ``("events", [event, …])``
     new lines of the history.
+``("logs", [{"at", "application", "path", "step", "text"}, …])``
+    output of scripts.
 """
 
 import time
@@ -23,6 +25,7 @@ from .store import Store
 Deliver = Callable[[str, list[dict[str, Any]]], None]
 
 _NODES_AT_ONCE = 200
+_PARTS_AT_ONCE = 200
 _PAUSE_MS = 50
 # At most a tenth of the loop's time goes into rows.
 _SHARE = 10
@@ -38,6 +41,7 @@ class Feed:
         self._is_complete = False
         #: There are new lines in the history.
         self.has_events = False
+        self._logs: list[dict[str, Any]] = []
 
     def begin(self, deliver: Deliver, news: News, store: Store) -> None:
         """Hand everything to `deliver` from now on: all there is at first, then what changes."""
@@ -55,12 +59,20 @@ class Feed:
     def end(self, news: News) -> None:
         """Hand on nothing any more."""
         self._deliver = None
+        self._logs = []
         news.end()
 
     def next_wake(self, news: News) -> int | None:
         """Return when `turn` has something to do, or None."""
-        waits = news.waiting or self.has_events or not self._is_complete
+        waits = news.waiting or self.has_events or self._logs or not self._is_complete
         return self._at if self._deliver is not None and waits else None
+
+    def log(self, application: str, path: str, step: str, data: bytes) -> None:
+        """Hand on what a script printed; what is too much at once is left out."""
+        if self._deliver is not None and len(self._logs) < _PARTS_AT_ONCE:
+            text = data.decode("utf-8", "replace")
+            part = {"at": time.time_ns() // 1_000_000, "application": application}
+            self._logs.append({**part, "path": path, "step": step, "text": text})
 
     def turn(self, now: int, news: News, store: Store) -> None:
         """Hand on what changed, if it is time."""
@@ -69,6 +81,9 @@ class Feed:
         self._at = now + _PAUSE_MS
         if self.has_events:
             self._events(store)
+        if self._logs:
+            self._deliver("logs", self._logs)
+            self._logs = []
         if news.waiting:
             began = time.monotonic()
             self._deliver("rows", news.take(_NODES_AT_ONCE))

@@ -123,7 +123,7 @@ class Service:
             "probe": lambda node, settings: self.workers.begin("probe", node, settings),
             "serve": self._serve,
             "event": self._event,
-            "log": self.outputs.add,
+            "log": self._log,
         }
         self.fleet = self._restored()
         self._collect()
@@ -352,6 +352,12 @@ class Service:
     def _event(self, kind: str, app: str, path: str, node: str, text: str) -> None:
         self.feed.has_events = True
         _log.info("%s", " ".join(word for word in (app, path, text) if word))
+
+    def _log(self, node: str, path: str, step: str, data: bytes) -> None:
+        self.outputs.add(node, path, step, data)
+        known = self.fleet.world.nodes.get(node)
+        if known is not None:
+            self.feed.log(known.app.name, path, step, data)
 
     def _home(self, node: str, settings: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return an agent's settings: who it is, and how it reaches the broker."""
