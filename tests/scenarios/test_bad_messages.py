@@ -96,13 +96,6 @@ def exports(seq, items=(("/db", {"ip": "10.0.0.2"}),)):
     return codec.pack([1, 1, 1, seq, [list(item) for item in items]])
 
 
-def works_still(world, node):
-    """Tell whether a node follows its imports as if nothing had been."""
-    world.hand.publish(topics.exports(DOMAIN, "app1", "Data", "n2"), exports(2**64 - 2))
-    world.run(3000)
-    return node.state("/vm/web")
-
-
 def test_whatever_is_sent_to_an_agent_it_lives(world, web):
     rubbish = Rubbish(1)
     want = envelope.seal(web.key, "n1", "want", codec.pack(web.agent.want))

@@ -10,6 +10,7 @@ import pytest
 from fieldconf_coordinator.embedded import EmbeddedBroker
 from fieldconf_microagent import states
 from support.box import Box
+from support.brokers import need_mosquitto
 from support.commands import begin, fieldconf, processes_below
 from support.waiting import until
 
@@ -213,8 +214,6 @@ def test_second_coordinator_on_a_folder_refuses_and_names_the_first(box):
 def test_coordinator_ends_cleanly_whenever_it_is_told_to(tmp_path, number, option):
     """At moments spread over its start, and twice in a row."""
     if option:
-        from support.brokers import need_mosquitto
-
         need_mosquitto()
     options = [option] if option else []
     for line in (None, "coordinator of fleet", "connected to the broker"):
@@ -268,16 +267,20 @@ def test_agent_alone_waits_for_its_broker_and_ends_cleanly(tmp_path):
 # -- a full disk
 
 
-@pytest.fixture
-def small_disk(make_box, tmp_path):
+@pytest.fixture(params=["embedded", "mosquitto"])
+def small_disk(request, make_box, tmp_path):
     """A box whose data folder is a disk of its own, of a few megabytes."""
+    options = []
+    if request.param == "mosquitto":
+        need_mosquitto()
+        options = ["--mosquitto"]
     data = tmp_path / "data"
     data.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(data)]
     done = subprocess.run(mount, capture_output=True, text=True)
     if done.returncode:
         pytest.skip(f"needs the right to mount a disk: {done.stderr.strip()}")
-    box = make_box()
+    box = make_box(*options)
     try:
         yield box
     finally:
@@ -341,7 +344,7 @@ def test_node_whose_disk_is_full_goes_on_when_there_is_room(small_disk):
 
 def test_coordinator_on_a_full_disk_says_so_and_starts_when_there_is_room(small_disk):
     filler = fill(small_disk)
-    status, out, err = fieldconf(small_disk.data, "up", timeout_s=30)
+    status, out, err = fieldconf(small_disk.data, "up", *small_disk.options, timeout_s=30)
     assert status == 2
     assert "error: " in err and ("full" in err or "No space left" in err)
     assert "Traceback" not in out + err
