@@ -184,7 +184,7 @@ class Exchange:
         if ROLES.index(who.role) < ROLES.index(self._route.role):
             raise Refusal(
                 403,
-                "not-allowed",
+                "needs-role",
                 f"{who.name} is {who.role}; this needs {self._route.role}",
                 hint="ask an admin for the role",
             )

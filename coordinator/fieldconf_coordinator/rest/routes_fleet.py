@@ -24,7 +24,7 @@ _NODE = record(
     address=or_null(text()),
     agent=or_null(text()),
     platform=or_null(text()),
-    memory=or_null(COUNT),
+    memory=or_null(whole(0, 1 << 53)),
     installers=items(text()),
     refused=or_null(text()),
 )
