@@ -29,8 +29,8 @@ def box(request, tmp_path):
         box.close()
 
 
-def started(box):
-    box.deploy()
+def started(box, **more):
+    box.deploy(**more)
     box.until_state("/web-vm/web", states.STARTED)
     return box
 
@@ -50,7 +50,7 @@ def test_lost_import_returned_import_and_changed_value(box):
 
 
 def test_agent_that_is_killed_is_started_again_and_adopts_what_runs(box):
-    started(box)
+    started(box, lost_after="60s")  # longer than it takes until somebody looks after the agent
     for path in ("/web-vm/web", "/data-vm/data"):
         pid = box.agent_pid(path)
         os.kill(pid, signal.SIGKILL)
@@ -84,7 +84,7 @@ def test_agents_go_on_while_no_coordinator_runs(box):
 
 
 def test_broker_that_is_killed_and_forgets_disturbs_nothing(box):
-    started(box)
+    started(box, lost_after="60s")
     broker = box.data / "broker"
     (pid,) = broker_pids(broker)
     os.kill(pid, signal.SIGKILL)

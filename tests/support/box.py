@@ -106,13 +106,13 @@ class Box:
     def ask(self, request, **arguments):
         return ask(self.data, request, **arguments)
 
-    def template(self, value=5432, ballast=0, body=""):
+    def template(self, value=5432, ballast=0, body="", lost_after="2s"):
         """Write the template whose scripts keep the diary; `ballast` is a file's size in bytes."""
         root = self.folder / "template"
         for name in ("descriptor", "graph", "instances", "graph/Data/scripts", "graph/Web/scripts"):
             (root / name).mkdir(parents=True, exist_ok=True)
         (root / "descriptor/application.properties").write_text(
-            "name = shop\nversion = 1.0\ndsl-id = roboconf-1.0\nlost-after = 2s\n"
+            f"name = shop\nversion = 1.0\ndsl-id = roboconf-1.0\nlost-after = {lost_after}\n"
             "graph-entry-point = shop.graph\ninstance-entry-point = shop.instances\n"
         )
         (root / "graph/shop.graph").write_text(GRAPH)
