@@ -286,6 +286,8 @@ class _Loader:
         for component in graph.components.values():
             place = built.places[(component.name,)]
             owner = self._recipe_owner(graph, component)
+            if owner is None and component.installer.lower() == "target":
+                continue  # A machine has no steps. In Roboconf its folder held target.properties.
             if owner is None:
                 self.problems.append(
                     problem("PROJ_NO_RESOURCE_DIRECTORY", place, quoted(component.name))

@@ -212,7 +212,9 @@ TEMPLATES = [
     ({MAIN: None, "instances/other": ""}, [f"{DESC}:5:1 PROJ_MISSING_INSTANCE_EP"]),
     ({"commands/a.txt": ""}, ["commands/a.txt:0:0 PROJ_INVALID_COMMAND_EXT"]),
     ({"rules.autonomic/a.txt": ""}, ["rules.autonomic/a.txt:0:0 PROJ_INVALID_RULE_EXT"]),
-    ({"graph/VM/target.properties": None}, ["graph/main.graph:1:1 PROJ_NO_RESOURCE_DIRECTORY"]),
+    # ... but none for the VM: a machine needs no recipe.
+    ({"graph/VM/target.properties": None, "graph/Web/scripts/start.sh": None},
+     ["graph/main.graph:7:1 PROJ_NO_RESOURCE_DIRECTORY"]),
     ({"graph/more.graph": "X {\n}"}, ["graph/more.graph:1:1 PROJ_UNREACHABLE_FILE"]),
     ({"more.graph": "X {\n}"}, ["more.graph:1:1 PROJ_INVALID_FILE_LOCATION"]),
     ({"graph/Web/scripts/start.sh": None, "graph/Web/start.sh": ""},
