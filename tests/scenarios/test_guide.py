@@ -1,21 +1,17 @@
 """What docs/guide.md promises about faults, held against real processes."""
 
 import os
-import re
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from fieldconf_coordinator.embedded import EmbeddedBroker
 from fieldconf_microagent import states
 from support.box import Box
-from support.commands import fieldconf, processes_below
+from support.commands import processes_below
 from support.waiting import until
-
-GUIDE = Path(__file__).parents[2] / "docs" / "guide.md"
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -32,27 +28,6 @@ def make_box(tmp_path):
     for box in made:
         box.close()
         until(lambda: processes_below(box.data) == [], 60)  # noqa: B023
-
-
-def test_template_of_the_guide_has_the_one_mistake_that_it_names(tmp_path):
-    for place, text in re.findall(r"```\n# (\S+/\S+)\n(.*?)```", GUIDE.read_text(), re.DOTALL):
-        file = tmp_path / "shop" / place
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
-    instances = tmp_path / "shop/instances/shop.instances"
-    instances.parent.mkdir()
-    instances.write_text("instance of Box {\n    name: box;\n}\n")
-    for component in ("Data", "Web"):
-        scripts = tmp_path / "shop/graph" / component / "scripts"
-        scripts.mkdir(parents=True)
-        (scripts / "start.sh").write_text("#!/bin/sh\n")
-
-    _, out, err = fieldconf(tmp_path, "check", tmp_path / "shop")
-
-    said = [line for line in (out + err).splitlines() if "shop.graph:" in line]
-    assert len(said) == 1, out + err
-    assert "Cache" in said[0]
-    assert "Cache.ip (optional)" in out + err
 
 
 def test_node_that_reboots_starts_what_it_ran_without_the_network(make_box):

@@ -1,0 +1,79 @@
+"""Writes the parts of the reference that are made from tables in the code.
+
+``FIELDCONF_WRITE_DOCS=1 pytest tests/test_docs.py`` writes them, and without it the same test tells
+when they are out of date.
+"""
+
+from fieldconf_microagent import states, variables
+
+_NOTE = "<!-- Made from {} by tests/support/reference.py; see CONTRIBUTING. -->\n"
+
+
+def variables_page():
+    """Return the page on the variables that scripts get."""
+    names = [(f"`FIELDCONF_{name}`", text) for name, text, _ in variables.META]
+    patterns = [(f"`{name}`", text) for name, text in variables.PATTERNS]
+    return "".join(
+        [
+            _NOTE.format("fieldconf_microagent.variables"),
+            "# Variables of scripts\n\n"
+            "What a step of a script recipe finds in its environment. A name that a shell cannot "
+            "read is also set with `_` for\nwhat it refuses: `my-port` as `my_port`.\n\n"
+            "## The instance, and what it imports\n\n",
+            _table(("variable", "value"), patterns),
+            "\nExample: `imports: Data.*;` gives `Data_size`, `Data_0_name`, `Data_0_ip`, "
+            "`Data_0_port`, `Data_1_name` and so on.\n\n"
+            "## The step\n\n"
+            "Each also exists with `ROBOCONF_` before it. Where there is nothing to tell, "
+            "a variable is not set.\n\n",
+            _table(("variable", "value"), names),
+        ]
+    )
+
+
+def life_cycle_page():
+    """Return the page on states and steps, with a diagram."""
+    rows, arrows = [], [f"    [*] --> {_id(states.NOT_DEPLOYED)}"]
+    for state, after in states.TRANSITIONS.items():
+        for event, (target, step) in after.items():
+            text = f"`{step}`" if step else "–"
+            rows.append((f"`{state}`", f"`{event}`", f"`{target}`", text))
+            if target != state:
+                arrows.append(f"    {_id(state)} --> {_id(target)}: {event}")
+    kinds = [
+        (f"`{state}`", "stable" if states.is_stable(state) else "a step is under way")
+        for state in states.TRANSITIONS
+    ]
+    names = [f"    {_id(state)}: {state}" for state in states.TRANSITIONS]
+    return "".join(
+        [
+            _NOTE.format("fieldconf_microagent.states"),
+            "# Life cycle of an instance\n\n",
+            "Which event leads from which state to which, and the step that runs on the way. "
+            "Agents decide by this very table.\n\n```mermaid\nstateDiagram-v2\n",
+            "\n".join([*names, *arrows]),
+            "\n```\n\n"
+            "An event that leads back to the same state is in the table only. Events have three "
+            "sources: what is wished (`deploy`,\n`start`, `stop`, `undeploy`, `upgrade`), "
+            "the world around (`update`: imports changed; `check`: its time has come; `hold`: a\nmandatory "
+            "import has no provider; `wait`: the parent is not started), and the end of a step "
+            "(`done`, `failed`). After a\nfailed step the instance stays where the table leads, "
+            "shows its problem, and the step is tried again.\n\n",
+            _table(("state", "kind"), kinds),
+            "\n",
+            _table(("state", "event", "next state", "runs"), rows),
+        ]
+    )
+
+
+#: page under docs/reference → what writes it
+PAGES = {"variables.md": variables_page, "life-cycle.md": life_cycle_page}
+
+
+def _table(header, rows):
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join("| " + " | ".join(cells) + " |\n" for cells in lines)
+
+
+def _id(state):
+    return state.replace("-", "_")
