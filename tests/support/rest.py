@@ -246,6 +246,9 @@ def raw(url, data, patience_s=20):
         connection.sendall(data)
         connection.shutdown(socket.SHUT_WR)
         found = b""
-        while piece := connection.recv(65536):
-            found += piece
+        try:
+            while piece := connection.recv(65536):
+                found += piece
+        except ConnectionResetError:
+            pass  # a server need not hear us out
         return found

@@ -176,7 +176,7 @@ def _wish(service: Service, now: int, asked: questions.Asked) -> Any:
 
 def scale(call: Call) -> Any:
     """Have so many copies of a root instance, with all inside of it."""
-    return call.ask(
+    return call.once(
         lambda s, now, a: s.fleet.scale(now, a["app"], a["path"], a["count"]),
         app=call.params["app"],
         **_of(call.body, "path", "count"),
