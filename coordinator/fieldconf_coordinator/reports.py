@@ -211,8 +211,7 @@ class Reports:
         node.app.moved = True
         self._world.touch(node.app, node.root)
         self._timers.set_earliest("silence", self._world.now + PULSE_MS)
-        if node.held != node.version and node.fresh:
-            self._wants.publish(node)
+        self._wants.on_online(node)
 
     def _is_offline(self, node: Node) -> None:
         if node.online or node.since is None:

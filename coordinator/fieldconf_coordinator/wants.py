@@ -22,6 +22,7 @@ _EMPTY = WITHDRAWN | {EMPTYING}
 
 _AGAIN_MS = 10_000
 _AGAIN_LONGEST_MS = 300_000
+_RETAINED_MS = 3_000
 
 
 def with_version(body: bytes, version: int) -> bytes:
@@ -118,6 +119,12 @@ class Wants:
             self.unheld.pop(node.id, None)
         elif node.id not in self.unheld:
             self.publish(node)
+
+    def on_online(self, node: Node) -> None:
+        """Send a node that is back its want, but give it time to find it where it is retained."""
+        if node.held != node.version:
+            again = self.unheld.setdefault(node.id, [0, _AGAIN_MS, node.version])
+            again[0] = self._world.now + _RETAINED_MS
 
     def overdue(self) -> list[Node]:
         """Return the nodes that were sent their want and still do not say that they hold it."""
