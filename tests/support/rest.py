@@ -243,12 +243,12 @@ def raw(url, data, patience_s=20):
     with socket.create_connection((parts.hostname, parts.port), patience_s) as connection:
         if parts.scheme == "https":
             connection = ssl._create_unverified_context().wrap_socket(connection)
-        connection.sendall(data)
-        connection.shutdown(socket.SHUT_WR)
         found = b""
         try:
+            connection.sendall(data)
+            connection.shutdown(socket.SHUT_WR)
             while piece := connection.recv(65536):
                 found += piece
-        except ConnectionResetError:
+        except OSError:
             pass  # a server need not hear us out
         return found

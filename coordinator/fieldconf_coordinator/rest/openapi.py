@@ -58,8 +58,6 @@ def describe(routes: Sequence[Route]) -> dict[str, Any]:
     """Return the document."""
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
-        if route.path == "/" or route.path.startswith("/console/"):
-            continue  # for people
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
     return {
         "openapi": "3.1.0",

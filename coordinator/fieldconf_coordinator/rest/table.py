@@ -6,7 +6,6 @@ from . import (
     routes_fleet,
     routes_targets,
     routes_templates,
-    static,
 )
 from .routes import Route
 
@@ -16,5 +15,4 @@ ROUTES: list[Route] = [
     *routes_templates.ROUTES,
     *routes_targets.ROUTES,
     *routes_accounts.ROUTES,
-    *static.ROUTES,
 ]

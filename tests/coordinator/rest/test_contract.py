@@ -11,11 +11,6 @@ from fieldconf_coordinator.rest.table import ROUTES
 from support.rest import PASSWORD, WEB_CLUSTER, served, zipped
 
 NAMES = {route.name: route for route in ROUTES}
-FOR_PEOPLE = {
-    route.name
-    for route in ROUTES
-    if not route.path.startswith(("/api/", "/healthz", "/readyz", "/metrics"))
-}
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +178,7 @@ CASES = {
     "delete_token": lambda f: f.delete(f"/tokens/{own_token(f)}"),
 }  # fmt: skip
 # The stream has a test file of its own.
-ELSEWHERE = {"watch"} | FOR_PEOPLE
+ELSEWHERE = {"watch"}
 
 
 def test_no_route_is_forgotten():
@@ -231,11 +226,11 @@ def test_whatever_has_a_body_has_an_example():
     assert [r.name for r in ROUTES if r.body is not None and r.example is None] == []
 
 
-def test_description_lists_every_route_but_those_for_people():
+def test_description_lists_every_route():
     described = describe(ROUTES)["paths"]
 
     listed = {(m.upper(), path) for path, methods in described.items() for m in methods}
-    assert listed == {(r.method, r.path) for r in ROUTES if r.name not in FOR_PEOPLE}
+    assert listed == {(r.method, r.path) for r in ROUTES}
 
 
 def test_description_has_no_secret_words_in_examples_of_answers():

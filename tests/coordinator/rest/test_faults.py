@@ -153,7 +153,12 @@ def test_method_that_is_not_there_is_refused(fleet):
 
 
 def test_garbage_on_the_line_is_no_harm(fleet):
-    for data in (b"\x16\x03\x01\x02\x00", b"GET\r\n\r\n", b"\x00" * 1000, b"GET / HTTP/9.9\r\n\r\n"):
+    for data in (
+        b"\x16\x03\x01\x02\x00",
+        b"GET\r\n\r\n",
+        b"\x00" * 1000,
+        b"GET / HTTP/9.9\r\n\r\n",
+    ):
         raw(fleet.url, data)
 
 

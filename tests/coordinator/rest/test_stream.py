@@ -67,7 +67,9 @@ def test_snapshot_holds_everything_there_is(shop):
     assert {p: row["state"] for p, row in told.items()} == {
         p: row["state"] for p, row in listed.items()
     }
-    assert {key[1] for key in rows if key[0] == "node"} == {n["id"] for n in shop.get("/nodes").data}
+    assert {key[1] for key in rows if key[0] == "node"} == {
+        n["id"] for n in shop.get("/nodes").data
+    }
     assert rows["application", "shop"]["instances"]["settled"] == len(listed)
     assert rows["change", "1"]["outcome"] == "done"
 
@@ -78,12 +80,16 @@ def test_everything_of_an_application_is_told_from_its_first_day_to_its_last(fle
         rows = []
         fleet.post("/applications", {"template": template, "name": "shop"})
         follow(stream, rows, lambda found: found.get(("change", "1"), {}).get("outcome") == "done")
-        follow(stream, rows, lambda found: found["application", "shop"]["instances"]["settled"] == 8)
+        follow(
+            stream, rows, lambda found: found["application", "shop"]["instances"]["settled"] == 8
+        )
         states = {r["state"] for r in keyed(rows).values() if r["kind"] == "instance"}
         assert states == {"deployed-started"}
 
         change = fleet.put("/applications/shop/wanted", {"wanted": "not-deployed"}).data["change"]
-        follow(stream, rows, lambda found: found.get(("change", change), {}).get("outcome") == "done")
+        follow(
+            stream, rows, lambda found: found.get(("change", change), {}).get("outcome") == "done"
+        )
         follow(stream, rows, lambda found: not [key for key in found if key[0] == "node"])
         fleet.delete("/applications/shop")
         found = follow(stream, rows, lambda found: ("application", "shop") not in found)
