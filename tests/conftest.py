@@ -13,7 +13,11 @@ import pytest
 def pytest_runtest_makereport(item, call):
     outcome = yield
     report = outcome.get_result()
-    if report.skipped and os.environ.get("FIELDCONF_REQUIRE_ALL") and not hasattr(report, "wasxfail"):
+    if (
+        report.skipped
+        and os.environ.get("FIELDCONF_REQUIRE_ALL")
+        and not hasattr(report, "wasxfail")
+    ):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         if "needs " in reason:
             report.outcome = "failed"
