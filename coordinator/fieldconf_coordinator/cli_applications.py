@@ -1,5 +1,6 @@
 """The commands about applications: they ask the coordinator that runs on the data folder."""
 
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,12 @@ from .cli_common import (
     the_app,
     wait_option,
 )
-from .control import ask
+from .control import RequestError, ask
 
 _WATCH_S = 0.5
 _CLEAR = "\033[H\033[2J"
+# Shells begin their messages with the path of the script.
+_RECIPE_DIR = re.compile(r"/\S*/recipes/[0-9a-f]{64}/")
 
 
 @click.command(
@@ -73,7 +76,13 @@ def status(app: str | None, watch: bool, as_json: bool, data: Path) -> None:
     """Show applications, their instances, and what is wrong."""
     shown = None
     while True:
-        told = ask(data, "status", app=app)
+        try:
+            told = ask(data, "status", app=app)
+        except RequestError as error:
+            # Who watches wants to see it come back.
+            if shown is None or as_json or error.code != "not-running":
+                raise
+            told = {"gone": f"{error.message}; waiting for the next one"}
         if told != shown:
             if shown is not None and is_terminal():
                 click.echo(_CLEAR, nl=False)
@@ -81,7 +90,7 @@ def status(app: str | None, watch: bool, as_json: bool, data: Path) -> None:
             if as_json:
                 print_json(told)
             else:
-                click.echo(_status_text(told))
+                click.echo(told.get("gone") or _status_text(told))
         if not watch:
             return
         time.sleep(_WATCH_S)
@@ -223,12 +232,12 @@ def delete(app: str, as_json: bool, data: Path) -> None:
 @json_option
 @data_option
 def why(path: str, app: str | None, as_json: bool, data: Path) -> None:
-    """Tell why PATH is not where it is wanted."""
+    """Tell why PATH is not as it is wished to be."""
     reasons = ask(data, "why", app=the_app(data, app), path=path)
     if as_json:
         print_json(reasons)
     elif not reasons:
-        click.echo(f"{path} is where it is wanted")
+        click.echo(f"{path} is as it is wished to be")
     for depth, reason in enumerate(() if as_json else reasons):
         click.echo(f"{'  ' * depth}{reason['path']} {reason['text']}")
 
@@ -241,15 +250,19 @@ def why(path: str, app: str | None, as_json: bool, data: Path) -> None:
 def logs(path: str | None, app: str | None, as_json: bool, data: Path) -> None:
     """Print what scripts printed lately.
 
-    With PATH only those of that instance.
+    With PATH only those of that instance. It is kept in memory, and arrives every second.
     """
     lines = ask(data, "logs", app=the_app(data, app), path=path)
     if as_json:
         print_json(lines)
         return
     for line in lines:
-        head = f"{line['path']} {line['step']}: " if path is None else f"{line['step']}: "
-        click.echo(head + line["text"].rstrip("\n").replace("\n", "\n" + head))
+        where = f"{line['path']} {line['step']}" if path is None else line["step"]
+        head = f"{_clock(line['at'])} {where}: "
+        text = _RECIPE_DIR.sub("", line["text"])
+        click.echo(head + text.rstrip("\n").replace("\n", "\n" + head))
+    if not lines:
+        click.echo("nothing was printed since the coordinator started", err=True)
 
 
 @click.command(epilog=examples("fieldconf events --app shop"))
@@ -263,9 +276,13 @@ def events(app: str | None, as_json: bool, data: Path) -> None:
         print_json(found)
         return
     for event in found:
-        stamp = time.strftime("%H:%M:%S", time.localtime(event["at"] / 1000))
+        stamp = _clock(event["at"])
         where = " ".join(word for word in (event["application"], event["path"]) if word)
         click.echo(f"{stamp} {where}: {event['text']}" if where else f"{stamp} {event['text']}")
+
+
+def _clock(at_ms: int) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(at_ms / 1000))
 
 
 def _path_command(name: str, text: str, line: str, needs_path: bool) -> click.Command:

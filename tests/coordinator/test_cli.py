@@ -1,6 +1,7 @@
 """The command line: what it prints, what it refuses, with which exit status."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -200,6 +201,22 @@ def test_deploy_of_a_broken_template_shows_every_error(run, shop, broken):
     assert f"error: cannot deploy {broken}" in err
 
 
+def test_deploy_on_a_target_that_does_not_exist_is_refused_whole(run, shop, tmp_path):
+    placed = tmp_path / "placed"
+    shutil.copytree(WEB_CLUSTER, placed)
+    instances = placed / "instances" / "main.instances"
+    instances.write_text(
+        instances.read_text().replace("name: lb-vm;", "name: lb-vm;\n  data.target: moon;")
+    )
+
+    for arguments in [(WEB_CLUSTER, "--target", "moon"), (placed,)]:
+        status, _, err = run("deploy", *arguments, "--name", "second")
+
+        assert status == 1
+        assert "error: there is no target 'moon'\nhint: known are: local, memory" in err
+    assert "second" not in run("status")[1]
+
+
 def test_stop_and_start_one_instance(run, shop):
     assert run("stop", "/data-vm/data")[0] == 0
     until(lambda: shop.states("shop")["/web-vm1/web"] == "unresolved")
@@ -211,7 +228,7 @@ def test_stop_and_start_one_instance(run, shop):
 
     assert run("start", "/data-vm/data")[0] == 0
     until(lambda: shop.states("shop")["/web-vm1/web"] == "deployed-started")
-    assert run("why", "/lb-vm/lb")[1] == "/lb-vm/lb is where it is wanted\n"
+    assert run("why", "/lb-vm/lb")[1] == "/lb-vm/lb is as it is wished to be\n"
 
 
 def test_scale_up_and_down_and_remove(run, shop):
@@ -295,10 +312,20 @@ def test_events_tell_what_was_done(run, shop):
 
 def test_output_of_scripts_is_shown(run, shop):
     node = shop.instance("shop", "/lb-vm")["node"]
-    shop.service.outputs.add(node, "/lb-vm/lb", "start", b"listens\non 80\n")
+    shop.service.outputs.add(
+        node,
+        "/lb-vm/lb",
+        "start",
+        b"listens\n/d/recipes/%s/scripts/start.sh: 2: no\n" % (b"0a" * 32),
+    )
 
-    assert run("logs", "/lb-vm/lb")[1] == "start: listens\nstart: on 80\n"
-    assert run("logs")[1] == "/lb-vm/lb start: listens\n/lb-vm/lb start: on 80\n"
+    lines = run("logs", "/lb-vm/lb")[1].splitlines()
+    assert [line.partition(" ")[2] for line in lines] == [
+        "start: listens",
+        "start: scripts/start.sh: 2: no",
+    ]
+    assert re.fullmatch(r"\d\d:\d\d:\d\d", lines[0].partition(" ")[0])
+    assert run("logs")[1].splitlines()[0].endswith(" /lb-vm/lb start: listens")
 
 
 def test_watch_shows_every_change_until_it_is_interrupted(shop, tmp_path):
@@ -318,6 +345,26 @@ def test_watch_shows_every_change_until_it_is_interrupted(shop, tmp_path):
 
     assert watch.wait() == 130
     watch.stdout.close()
+
+
+def test_watch_waits_for_the_next_coordinator(tmp_path):
+    watch = None
+    try:
+        with coordinator(tmp_path / "data"):
+            watch = subprocess.Popen(
+                command("status", "--watch"),
+                env=environment(tmp_path / "data"),
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            assert watch.stdout.readline().startswith("no applications")
+        assert "waiting for the next one" in watch.stdout.readline()
+        with coordinator(tmp_path / "data"):
+            assert watch.stdout.readline().startswith("no applications")
+    finally:
+        watch.kill()
+        watch.wait()
+        watch.stdout.close()
 
 
 def test_second_coordinator_on_a_folder_refuses(shop, tmp_path):
