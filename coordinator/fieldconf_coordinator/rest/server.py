@@ -16,6 +16,7 @@ from cheroot.server import HTTPConnection
 from cheroot.ssl.builtin import BuiltinSSLAdapter
 
 from ..service import Service
+from . import pages
 from .accounts import LOOPBACK
 from .app import make_app
 from .rest import Options, Rest
@@ -112,7 +113,7 @@ class Server:
         except OSError as error:
             raise ListenError(f"cannot listen on {host}:{port}: {error}") from error
         self.rest = Rest(service, Options(dev, certificate is not None, per_s))
-        self._server.wsgi_app = make_app(self.rest, ROUTES)
+        self._server.wsgi_app = make_app(self.rest, [*ROUTES, *pages.ROUTES])
         bound = self._server.bind_addr
         scheme = "https" if certificate is not None else "http"
         shown = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
