@@ -51,6 +51,21 @@ def test_every_link_leads_somewhere(page):
     assert dead == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_file_of_ours_that_is_named_exists(page):
+    tops = "coordinator|docs|dsl|examples|microagent|targets|tests"
+    named = re.findall(rf"`((?:{tops})/[\w./-]+)`", page.read_text())
+
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_map_of_the_agent_names_every_module():
+    page = (ROOT / "microagent" / "README.md").read_text()
+    modules = {file.stem for file in (ROOT / "microagent").glob("*/[a-z]*.py")}
+
+    assert modules == modules & set(re.findall(r"`(\w+)`", page))
+
+
 # -- the guide
 
 
