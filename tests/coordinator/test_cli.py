@@ -106,6 +106,37 @@ def test_check_that_could_not_run_exits_with_2(run, tmp_path):
     assert "nowhere" in err
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "status", "said"),
+    [
+        ("lost-after = 2s", "lost-after = soon", 1, "severe: descriptor: FC_BAD_SETTING: lost-aft"),
+        ("check.every", "chek.every", 0, "the setting 'chek.every' (did you mean 'check.every'?)"),
+        ("check.every", "Wep.check.every", 0, "(did you mean 'Web.check.every'?)"),
+        ("check.every", "colour.of.the.box", 0, ""),
+        ("installer: script", "installer: scripts", 0, "installer 'scripts' (did you mean 'script"),
+        (
+            "name: lb;",
+            "name: lb;\n    data.timeout: never;",
+            1,
+            "severe: /lb-vm/lb: FC_BAD_SETTING",
+        ),
+    ],
+)
+def test_check_knows_what_coordinator_and_agents_understand(
+    run, tmp_path, before, after, status, said
+):
+    shutil.copytree(WEB_CLUSTER, tmp_path / "t")
+    for file in [
+        p for d in ("descriptor", "graph", "instances") for p in (tmp_path / "t" / d).glob("*.*")
+    ]:
+        file.write_text(file.read_text().replace(before, after))
+
+    found, out, _ = run("check", tmp_path / "t")
+
+    assert found == status
+    assert said in out if said else out == "0 severe, 0 warnings\n"
+
+
 def test_fmt_tells_then_rewrites_then_has_nothing_to_do(run, tmp_path):
     graph = tmp_path / "a.graph"
     graph.write_text("VM {\n  installer:target;\n}\n")
