@@ -1,6 +1,7 @@
 """The commands about applications: they ask the coordinator that runs on the data folder."""
 
 import re
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -90,18 +91,25 @@ def status(app: str | None, watch: bool, as_json: bool, data: Path) -> None:
             if as_json:
                 print_json(told)
             else:
-                click.echo(told.get("gone") or _status_text(told))
+                click.echo(told.get("gone") or _status_text(told, watch and is_terminal()))
         if not watch:
             return
         time.sleep(_WATCH_S)
 
 
-def _status_text(told: dict[str, Any]) -> str:
+def _status_text(told: dict[str, Any], is_screen: bool = False) -> str:
+    """Return all there is to tell; for a screen that is too low, without what is well."""
     parts = []
+    count = sum(len(app["instances"]) + 3 for app in told["applications"])
+    is_long = is_screen and count > shutil.get_terminal_size().lines - 1
     for app in told["applications"]:
         head = f"{app['name']} ({app['template']} {app['version']})"
         rows = instance_rows(app)
-        parts.append(head + "\n" + table(("instance", "state", "address", ""), [*rows]))
+        odd = [row for row in rows if row[1] != states.STARTED or row[3]] if is_long else rows
+        text = head + "\n" + table(("instance", "state", "address", ""), [*odd])
+        if len(odd) < len(rows):
+            text += f"\n{len(rows) - len(odd)} more are {states.STARTED}"
+        parts.append(text)
     nodes = [node for node in told["nodes"] if node.get("duplicate") or node.get("refused")]
     for node in nodes:
         what = "duplicate identity" if node.get("duplicate") else f"refused: {node['refused']}"

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
-from fieldconf_coordinator import cli, cli_common
+from fieldconf_coordinator import cli, cli_applications, cli_common
 from fieldconf_targets.api import TargetError
 from fieldconf_targets.memory import MemoryTarget
 from support.commands import command, environment, fieldconf
@@ -416,6 +416,27 @@ def test_long_notes_are_cut_at_80_columns():
 
     assert len(lines[1]) == 80
     assert lines[1].endswith("x…")
+
+
+def test_numbers_in_paths_are_sorted_as_numbers():
+    paths = ["/web10", "/web2/a", "/web", "/web2", "/db/x1", "/web1"]
+
+    assert sorted(paths, key=cli_common.by_number) == [
+        "/db/x1", "/web", "/web1", "/web2", "/web2/a", "/web10",
+    ]  # fmt: skip
+
+
+def test_screen_that_is_too_low_shows_what_is_not_well(run, shop, monkeypatch):
+    run("stop", "/lb-vm/lb")
+    monkeypatch.setenv("LINES", "8")
+    monkeypatch.setenv("COLUMNS", "80")
+
+    told = shop.ask("status")
+
+    assert len(cli_applications._status_text(told).splitlines()) == 10
+    assert [line.split()[0] for line in cli_applications._status_text(told, True).splitlines()] == [
+        "shop", "instance", "/lb-vm/lb", "7",
+    ]  # fmt: skip
 
 
 def test_note_tells_the_first_line_of_a_problem():
