@@ -16,6 +16,7 @@ import socket
 import time
 from contextlib import ExitStack
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import bench
 from bench import ROOT, STARTED, Table, memory_kb, percentile, until
@@ -26,7 +27,8 @@ from fieldconf_coordinator.control import SOCKET, ask
 _SWARMS = 2
 _LISTENERS = 200
 _CHANGES = 40
-_APP = "/api/v1/applications/fleet"
+_BASE = "/api/v1"
+_APP = _BASE + "/applications/fleet"
 _READS = (
     ("/healthz: the floor", "/healthz"),
     ("status", "/api/v1/status"),
@@ -48,7 +50,7 @@ def run(folder, quick):
     with ExitStack() as stack:
         process, url, data = _coordinator(stack, folder)
         idle = memory_kb(process.pid)[0]
-        path = _deploy(data, folder, nodes)
+        path = _deploy(url, data, folder, nodes)
         full = memory_kb(process.pid)[0]
         reads = _reads(url, path, nodes, seconds)
         busy = memory_kb(process.pid)[0]
@@ -78,13 +80,18 @@ def _coordinator(stack, folder):
     return process, json.loads((data / "endpoint.json").read_text())["url"], data
 
 
-def _deploy(data, folder, nodes):
+def _deploy(url, data, folder, nodes):
     """Deploy and return the path of one of the instances."""
     made = template(folder / "template", nodes, False)
-    change = ask(data, "deploy", path=str(made), name="fleet")["change"]
-    until(lambda: ask(data, "change", id=change)["outcome"] == "done", pause_s=0.5)
-    (app,) = ask(data, "status", app="fleet")["applications"]
-    return next(one["path"] for one in app["instances"] if one["component"] == "App")
+    ask(data, "deploy", path=str(made), name="fleet")
+    until(lambda: _get(url, "/changes?limit=1")[0]["outcome"] == "done", pause_s=0.5)
+    some = _get(url, f"{_APP.removeprefix(_BASE)}/instances?limit=10")
+    return next(one["path"] for one in some if one["component"] == "App")
+
+
+def _get(url, path):
+    with urlopen(url + _BASE + path) as answer:
+        return json.load(answer)["data"]
 
 
 # -- requests

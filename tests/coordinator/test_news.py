@@ -16,7 +16,7 @@ def desk():
 def taken(desk, most=1000):
     """Return what a watcher is told, by kind and key."""
     found = {}
-    for row in desk.fleet.news.take(most):
+    for row in desk.fleet.news.take(desk.now, most):
         name = row.get("path") if row["kind"] == "instance" else row.get("id") or row.get("name")
         found[row["kind"], name] = row
     return found
@@ -63,7 +63,7 @@ def test_many_changes_of_one_node_are_told_once(watched):
         instances = {"/web1": {"s": states.STARTED}, "/web1/web": {"s": state}}
         watched.have(node, instances=instances)
 
-    rows = watched.fleet.news.take(1000)
+    rows = watched.fleet.news.take(watched.now, 1000)
 
     told = [row["path"] for row in rows if row["kind"] == "instance"]
     assert told == ["/web1", "/web1/web"]
@@ -145,7 +145,7 @@ def test_deleted_application_is_told(watched):
     watched.fleet.delete(watched.now, "shop")
     watched.take()
 
-    rows = watched.fleet.news.take(1000)
+    rows = watched.fleet.news.take(watched.now, 1000)
 
     assert {"kind": "application", "name": "shop", "gone": True} in rows
     assert not [row for row in rows if not row.get("gone") and row["kind"] != "change"]
@@ -157,11 +157,27 @@ def test_many_nodes_are_told_a_few_at_a_time(desk):
 
     told = []
     while desk.fleet.news.waiting:
-        rows = desk.fleet.news.take(5)
+        rows = desk.fleet.news.take(desk.now, 5)
         assert len([row for row in rows if row["kind"] == "node"]) <= 5
         told += [row["path"] for row in rows if row["kind"] == "instance"]
 
     assert sorted(told) == desk.paths()
+
+
+def test_large_application_is_counted_less_often(watched, monkeypatch):
+    monkeypatch.setattr("fieldconf_coordinator.news._COUNTED_IN_MS", 0.01)
+    app = "application", taken_id(watched)
+    watched.live(watched.node("/web1"), online=False)
+    assert app in taken(watched)
+
+    watched.live(watched.node("/web2"), online=False)
+    rows = taken(watched)
+    assert app not in rows and ("instance", "/web2/web") in rows
+    assert watched.fleet.news.waiting
+
+    watched.now += 1000
+    assert app in taken(watched)
+    assert not watched.fleet.news.waiting
 
 
 def taken_id(desk):
