@@ -17,10 +17,12 @@ _files = console.files()
 
 
 def show_page(call: Call) -> Raw:
+    """Return the page; which of its pages shows stands in the URL's hash."""
     return _file(call, "index.html")
 
 
 def show_file(call: Call) -> Raw:
+    """Return a part of the page."""
     return _file(call, call.params["path"])
 
 

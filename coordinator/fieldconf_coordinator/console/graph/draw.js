@@ -6,6 +6,8 @@ import { arrowsOf, bundleStatus, curve, pairsOf, statusOf } from "./arrows.js";
 import { View } from "./view.js";
 
 const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+/** So many arrows of one instance can be told apart; of more, the bundle shows instead. */
+const MOST_NEAR = 24;
 const OUTSIDE = { w: 150, h: 50 };
 
 /**
@@ -142,8 +144,8 @@ export class Picture {
     for (const one of [...near]) for (let up = one; up.lastIndexOf("/") > 0; ) near.add((up = up.slice(0, up.lastIndexOf("/"))));
     for (const one of near) this.#boxes.get(one)?.element.classList.add("near");
     const isBundled = this.#arrows.some((arrow) => arrow.isBundle);
-    if (isBundled) pairs.slice(0, 400).forEach((pair) => this.#pair(pair, this.#parts.near, [], "near"));
-    else for (const arrow of this.#arrows) arrow.element.classList.toggle("near", arrow.from === path || arrow.to === path);
+    if (isBundled && pairs.length <= MOST_NEAR) pairs.forEach((pair) => this.#pair(pair, this.#parts.near, [], "near"));
+    else for (const arrow of this.#arrows) arrow.element.classList.toggle("near", arrow.concerns(path));
   }
 
   #importersOf(path) {
@@ -226,8 +228,15 @@ export class Picture {
       if (label) label.setAttribute("display", status === "missing" ? "inline" : "none");
     };
     update();
-    list.push({ element, update, from: pair.from, to: pair.to });
+    list.push({ element, update, concerns: (path) => pair.from === path || pair.to === path });
     append(layer, [element, label]);
+  }
+
+  #isInBundle(bundle, path) {
+    if (bundle.importers.includes(path)) return true;
+    const root = path.slice(0, path.indexOf("/", 1) < 0 ? undefined : path.indexOf("/", 1));
+    const isIn = bundle.to.paths?.includes(root) ?? bundle.to.path === root;
+    return isIn && this.#model.kindOf(path).exports.includes(bundle.prefix);
   }
 
   #bundle(bundle) {
@@ -236,11 +245,11 @@ export class Picture {
     const label = svg("text", { x: line.x, y: line.y - 6, "text-anchor": "middle" }, bundle.prefix);
     const update = () => {
       const status = bundleStatus(this.#model, bundle);
-      element.setAttribute("class", `arrow ${status}`);
+      element.setAttribute("class", `arrow ${status}${element.classList.contains("near") ? " near" : ""}`);
       element.setAttribute("marker-end", `url(#${this.heads}-${status})`);
       label.setAttribute("class", `arrow-label ${status}`);
     };
-    this.#arrows.push({ element, update, isBundle: true });
+    this.#arrows.push({ element, update, isBundle: true, concerns: (path) => this.#isInBundle(bundle, path) });
     append(this.#parts.arrows, [element, label]);
   }
 

@@ -31,10 +31,11 @@ export class View {
     const { clientWidth: w, clientHeight: h } = this.#svg;
     if (!w || !h) return;
     const margin = 24;
-    const scale = Math.min((w - 2 * margin) / Math.max(1, width), (h - 2 * margin) / Math.max(1, height), 1.15);
+    const foot = 56; // the legend and the buttons stand there
+    const scale = Math.min((w - 2 * margin) / Math.max(1, width), (h - margin - foot) / Math.max(1, height), 1.15);
     this.scale = Math.max(LEAST, scale);
     this.x = (w - width * this.scale) / 2;
-    this.y = (h - height * this.scale) / 2;
+    this.y = margin + (h - margin - foot - height * this.scale) / 2;
     this.#apply();
   }
 

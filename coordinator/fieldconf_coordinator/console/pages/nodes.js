@@ -69,7 +69,7 @@ function cellsOf(node) {
     cell(h("a", { href: to("applications", [node.application]) }, node.application)),
     cell(h("a", { class: "mono break", href: to("applications", [node.application], { at: node.path }) }, node.path), "wide"),
     cell(node.target),
-    cell(node.platform ?? "", "quiet"),
+    cell(node.platform ?? "", "quiet platform"),
     cell(node.memory ? bytes(node.memory) : "", "number nowrap"),
     cell(node.address ?? "", "mono"),
     cell(node.agent ?? "", "quiet"),

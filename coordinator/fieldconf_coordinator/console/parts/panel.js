@@ -13,6 +13,7 @@ import { menu } from "./menu.js";
 const PAUSE_MS = 300;
 const LOG_KEPT = 400;
 const HISTORY_SHOWN = 20;
+const PROVIDERS_SHOWN = 6;
 
 /** The panel of the instance at `path`; close() ends it. */
 export class Panel {
@@ -23,6 +24,7 @@ export class Panel {
   #timer = 0;
   #abort = new AbortController();
   #providers = new Set();
+  #isOpen = new Set(); // prefixes of which all providers show
   #follows = true;
   #history = new Map(); // id → event
   #lines = 0;
@@ -121,13 +123,23 @@ export class Panel {
     return h(
       "ul",
       { class: "imports" },
-      imports.map((one) => h("li", null, this.#importHead(one), one.providers.length ? h("ul", { class: "providers" }, one.providers.map((provider) => this.#provider(provider)), one.total > one.providers.length ? h("li", { class: "quiet" }, `and ${one.total - one.providers.length} more`) : null) : null)),
+      imports.map((one) => h("li", null, this.#importHead(one), one.providers.length ? this.#providerList(one) : null)),
     );
+  }
+
+  #providerList(one) {
+    const rows = one.providers.map((provider) => this.#provider(provider));
+    const left = one.total - one.providers.length;
+    const more = rows.splice(PROVIDERS_SHOWN);
+    if (left) more.push(h("li", { class: "quiet" }, `and ${left} more`));
+    const rest = more.length ? h("details", { class: "more", open: this.#isOpen.has(one.prefix) }, h("summary", null, `${one.total - rows.length} more`), h("ul", null, more)) : null;
+    rest?.addEventListener("toggle", () => this.#isOpen[rest.open ? "add" : "delete"](one.prefix));
+    return h("ul", { class: "providers" }, rows, rest ? h("li", null, rest) : null);
   }
 
   #importHead(one) {
     const serving = one.providers.filter((provider) => provider.state === STARTED).length;
-    const [tone, text] = one.missing ? ["bad", "missing"] : serving ? ["good", `served by ${serving}${one.total > serving ? ` of ${one.total}` : ""}`] : one.providers.length ? ["wait", "not served"] : ["off", one.mandatory ? "nobody exports it" : "nobody, and it need not be"];
+    const [tone, text] = one.missing ? ["bad", "missing"] : serving ? ["good", serving === one.providers.length ? `served by ${one.total}` : `served by ${serving} of ${one.total}`] : one.providers.length ? ["wait", "not served"] : ["off", one.mandatory ? "nobody exports it" : "nobody, and it need not be"];
     return h("div", { class: "row" }, mark(tone, h("span", { class: "strong" }, one.prefix)), h("span", { class: "quiet" }, text), one.mandatory ? null : h("span", { class: "chip" }, "optional"), one.external ? h("span", { class: "chip" }, "external") : null);
   }
 
