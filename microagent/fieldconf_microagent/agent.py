@@ -350,6 +350,8 @@ class Agent:
             if record is None:
                 self.tree.put(Record(entry))
             elif record.entry != entry or record.leaving:
+                if record.entry["w"] != entry["w"]:
+                    record.problem = None  # of what is not wished any more
                 record.entry, record.leaving = entry, False
                 record.begin_anew()
                 if record.problem and record.problem[0] in ("refused", "fetch"):

@@ -518,3 +518,14 @@ def test_a_damaged_state_is_told_and_replaced_by_the_next_want(world, hand, node
 
     assert any("cannot read the saved state" in line for line in node.logged)
     assert node.state("/vm/a") == states.STARTED
+
+
+def test_a_problem_goes_with_the_wish_that_led_to_it(world, hand, node):
+    node.outcome = lambda r: ("failed", "exit status 3") if r["step"] == "start" else ("done", "")
+    hand.want(node, [machine(), entry("/vm/a", "A")])
+    world.run(500)
+    assert "p" in hand.haves["n1"]["i"]["/vm/a"]
+
+    hand.want(node, [machine(), entry("/vm/a", "A", w="deployed-stopped")])
+    world.run(500)
+    assert hand.haves["n1"]["i"]["/vm/a"] == {"s": "deployed-stopped"}
