@@ -28,7 +28,7 @@ export function wish(model, application, path, wanted) {
   const { title, action, danger, nothing } = VERBS[wanted];
   const paths = path ? [path] : model.roots.flatMap((root) => [root, ...model.below(root)]);
   const isEnd = wanted !== STARTED;
-  const list = effects.ofWish(model, isEnd && !path ? model.roots : paths, wanted);
+  const list = effects.ofWish(model, paths, wanted);
   ask({
     title: `${title} ${path || `all of ${application}`}`,
     body: h("div", null, whatHappens(list, nothing), bound(application, paths, model, isEnd)),

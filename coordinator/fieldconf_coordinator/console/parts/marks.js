@@ -45,7 +45,8 @@ export function healthBar(counts) {
 export function healthOf(counts) {
   if (counts.total === 0) return ["off", "no instance"];
   if (counts.problems) return ["bad", `${counts.problems} with a problem`];
-  if (counts.settled < counts.total) return ["busy", `${counts.settled} of ${counts.total} as wanted`];
+  const isMoving = Object.keys(counts.states).some((state) => toneOf(state) === "busy");
+  if (counts.settled < counts.total) return [isMoving ? "busy" : "wait", `${counts.settled} of ${counts.total} as wanted`];
   const off = (counts.states["not-deployed"] ?? 0) + (counts.states["deployed-stopped"] ?? 0);
   if (off === counts.total) return ["idle", "stopped, as wanted"];
   return ["good", "all as wanted"];
