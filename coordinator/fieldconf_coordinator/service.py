@@ -24,8 +24,7 @@ from typing import Any
 from fieldconf_microagent import codec, compat
 
 from .broker import BrokerLink
-from .control import RequestError
-from .errors import FleetError, StoreError
+from .errors import FleetError, RequestError, StoreError
 from .feed import Feed
 from .fleet import Fleet
 from .outbox import Effect

@@ -39,7 +39,7 @@ def run(tmp_path, monkeypatch, capsys):
 @pytest.fixture
 def shop(tmp_path):
     """A coordinator with a started application ``shop``."""
-    with coordinator(tmp_path / "data") as running:
+    with coordinator(tmp_path / "data", serves=True) as running:
         running.deploy(WEB_CLUSTER, name="shop")
         yield running
 
@@ -362,7 +362,7 @@ def test_deploy_that_cannot_end_says_what_it_waits_for(run, tmp_path, monkeypatc
     lonely = "instance of VM {\n name: vm;\n instance of Web {\n  name: web;\n }\n}\n"
     (tmp_path / "lonely").mkdir()
     write(tmp_path / "lonely", SHOP, lonely)
-    with coordinator(tmp_path / "data"):
+    with coordinator(tmp_path / "data", serves=True):
         status, _, err = run("deploy", tmp_path / "lonely")
 
     assert status == 1

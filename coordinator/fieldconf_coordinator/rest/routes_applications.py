@@ -91,12 +91,13 @@ def _delete(service: Service, now: int, asked: questions.Asked) -> Any:
 def change_template(call: Call) -> Any:
     """Change the application to another template, or another version of it."""
     kept = call.rest.kept(call.body["template"])
-    return call.ask(_change, app=call.params["app"], kept=kept)
+    return call.ask(_change, app=call.params["app"], kept=kept, target=call.body.get("target"))
 
 
 def _change(service: Service, now: int, asked: questions.Asked) -> Any:
     app, kept = questions.application_of(service, asked["app"]), asked["kept"]
-    return service.fleet.deploy(now, kept.template, kept.ref, kept.digests, app.name)
+    target = asked["target"]
+    return service.fleet.deploy(now, kept.template, kept.ref, kept.digests, app.name, target)
 
 
 def describe_graph(call: Call) -> Any:
@@ -347,7 +348,7 @@ ROUTES = [
         "releaser",
         "Change an application to another template of that name.",
         record("change application", change=text(20), application=text(20)),
-        record("template", template=_TEMPLATE),
+        record("template", template=_TEMPLATE, target=or_null(NAME)),
         status=202,
         example={"template": "0c9e4f1b7a52…"},
     ),

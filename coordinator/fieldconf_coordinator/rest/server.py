@@ -116,6 +116,7 @@ class Server:
         bound = self._server.bind_addr
         scheme = "https" if certificate is not None else "http"
         shown = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
+        self._certificate = "" if certificate is None else _first(certificate[0])
         self.url = f"{scheme}://{shown}:{bound[1]}"
         #: To log in with as long as there is no admin; new at every start until then.
         self.first_token: str | None = None
@@ -126,9 +127,16 @@ class Server:
         if not self.rest.options.dev:
             self.first_token = self.rest.accounts.first_token()
         self.rest.audit.note("the coordinator starts")
-        self.rest.write_endpoint(self.url)
+        self.rest.write_endpoint(self._local_url(), self._certificate)
         self.rest.is_serving = True
         self._thread.start()
+
+    def _local_url(self) -> str:
+        """Return the address for programs of this box."""
+        for everywhere, loopback in (("//0.0.0.0:", "//127.0.0.1:"), ("//[::]:", "//[::1]:")):
+            if everywhere in self.url:
+                return self.url.replace(everywhere, loopback)
+        return self.url
 
     def close(self) -> None:
         """Serve no more."""
@@ -190,6 +198,13 @@ def _adapter(certificate: Path, key: Path) -> Any:
         raise ListenError(f"cannot use {certificate} and {key} for TLS: {error}") from error
     adapter.context.minimum_version = ssl.TLSVersion.TLSv1_2
     return adapter
+
+
+def _first(chain: Path) -> str:
+    """Return the server's own certificate, without those of authorities."""
+    begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+    text = chain.read_text(encoding="utf-8", errors="replace")
+    return begin + text.partition(begin)[2].partition(end)[0] + end + "\n"
 
 
 def _log_error(message: str = "", level: int = 20, traceback: bool = False) -> None:

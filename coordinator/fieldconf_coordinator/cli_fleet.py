@@ -1,0 +1,186 @@
+"""The commands that show what there is; they ask a coordinator over REST."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import click
+
+from . import completing
+from .cli_common import (
+    app_option,
+    examples,
+    instance_rows,
+    is_terminal,
+    json_option,
+    print_json,
+    remote_option,
+    table,
+    the_app,
+)
+from .client import PASSING
+from .errors import RequestError
+from .remote import Remote
+from .watching import Watcher
+
+# Broker and disk are not in the stream.
+_LONGEST_WAIT_S = 10.0
+_AGAIN_S = 1.0
+_PAUSE_S = 0.2
+# Of the time, what asking may take.
+_SHARE = 5
+_CLEAR = "\033[H\033[2J"
+
+
+@click.command(
+    epilog=examples("fieldconf status", "fieldconf status shop --json", "fieldconf status --watch")
+)
+@click.argument("app", required=False, shell_complete=completing.applications)
+@click.option("--watch", is_flag=True, help="Show it again whenever something changes.")
+@json_option
+@remote_option
+def status(app: str | None, watch: bool, as_json: bool, remote: Remote) -> None:
+    """Show applications, their instances, and what is wrong."""
+    told = remote.status(app)
+    show = print_json if as_json else lambda told: click.echo(_status_text(told))
+    show(told)
+    if watch:
+        _watch(remote, app, told, show)
+
+
+def _watch(remote: Remote, app: str | None, told: Any, show: Callable[[Any], None]) -> None:
+    """Show the status again whenever it has changed, without end."""
+    name = None if app is None else told["applications"][0]["name"]
+    watcher = Watcher(remote.client, name)
+    shown, is_lost = told, False
+    while True:
+        watcher.wait(_LONGEST_WAIT_S)
+        began = time.monotonic()
+        try:
+            told = remote.status(app)
+        except RequestError as error:
+            if error.code not in PASSING:
+                raise
+            if not is_lost:
+                click.echo(f"{error.message}; trying again until Ctrl-C", err=True)
+            is_lost = True
+            time.sleep(_AGAIN_S)
+            continue
+        is_lost = False
+        if told != shown:
+            if is_terminal():
+                click.echo(_CLEAR, nl=False)
+            shown = told
+            show(told)
+        time.sleep(max(_PAUSE_S, _SHARE * (time.monotonic() - began)))
+
+
+def _status_text(told: dict[str, Any]) -> str:
+    parts = []
+    for app in told["applications"]:
+        head = f"{app['name']} ({app['template']} {app['version']})"
+        rows = instance_rows(app)
+        parts.append(head + "\n" + table(("instance", "state", "address", ""), [*rows]))
+    nodes = [node for node in told["nodes"] if node.get("duplicate") or node.get("refused")]
+    for node in nodes:
+        what = "duplicate identity" if node.get("duplicate") else f"refused: {node['refused']}"
+        parts.append(f"node {node['id']}: {what}")
+    if not told["broker"]["connected"]:
+        parts.append(f"no connection to the broker {told['broker']['url']}")
+    if told.get("disk"):
+        parts.append(f"nothing can be changed: {told['disk']}")
+    return "\n\n".join(parts) or "no applications; deploy one with 'fieldconf deploy DIR'"
+
+
+@click.command(epilog=examples("fieldconf nodes", "fieldconf nodes --app shop --json"))
+@app_option
+@json_option
+@remote_option
+def nodes(app: str | None, as_json: bool, remote: Remote) -> None:
+    """List the nodes: where they are, what they are, whether they are online."""
+    found = remote.nodes(app)
+    if as_json:
+        print_json(found)
+    elif not found:
+        click.echo("no nodes")
+    else:
+        header = ("node", "is", "instance", "address", "agent", "platform", "")
+        click.echo(table(header, [_node_row(node) for node in found]))
+
+
+def _node_row(node: Mapping[str, Any]) -> tuple[str, ...]:
+    since = node["since"]
+    gone = " since " + _clock(since) if not node["online"] and since else ""
+    notes = [f"refused: {node['refused']}"] if node.get("refused") else []
+    notes += ["duplicate identity"] if node.get("duplicate") else []
+    notes += [f"{node['memory'] >> 10} KB free"] if node.get("memory") else []
+    return (
+        node["id"],
+        "online" if node["online"] else "offline" + gone,
+        f"{node['application']} {node['path']}",
+        str(node["address"] or ""),
+        str(node["agent"] or ""),
+        str(node["platform"] or ""),
+        "; ".join(notes),
+    )
+
+
+def _clock(at_ms: int) -> str:
+    """Return a time for people: of today without the date."""
+    then, today = time.localtime(at_ms / 1000), time.localtime()
+    form = "%H:%M:%S" if then[:3] == today[:3] else "%Y-%m-%d %H:%M"
+    return time.strftime(form, then)
+
+
+@click.command(epilog=examples("fieldconf why /balancer-vm/balancer"))
+@click.argument("path", shell_complete=completing.paths)
+@app_option
+@json_option
+@remote_option
+def why(path: str, app: str | None, as_json: bool, remote: Remote) -> None:
+    """Tell why PATH is not where it is wanted."""
+    reasons = remote.why(app=the_app(remote, app), path=path)
+    if as_json:
+        print_json(reasons)
+    elif not reasons:
+        click.echo(f"{path} is where it is wanted")
+    for depth, reason in enumerate(() if as_json else reasons):
+        click.echo(f"{'  ' * depth}{reason['path']} {reason['text']}")
+
+
+@click.command(epilog=examples("fieldconf logs /web-vm1/web"))
+@click.argument("path", required=False, shell_complete=completing.paths)
+@app_option
+@json_option
+@remote_option
+def logs(path: str | None, app: str | None, as_json: bool, remote: Remote) -> None:
+    """Print what scripts printed lately.
+
+    With PATH only those of that instance.
+    """
+    lines = remote.logs(app=the_app(remote, app), path=path)
+    if as_json:
+        print_json(lines)
+        return
+    for line in lines:
+        head = f"{line['path']} {line['step']}: " if path is None else f"{line['step']}: "
+        click.echo(head + line["text"].rstrip("\n").replace("\n", "\n" + head))
+
+
+@click.command(epilog=examples("fieldconf events --app shop"))
+@app_option
+@json_option
+@remote_option
+def events(app: str | None, as_json: bool, remote: Remote) -> None:
+    """Print what happened lately."""
+    found = remote.events(app=app)
+    if as_json:
+        print_json(found)
+        return
+    for event in found:
+        stamp = time.strftime("%H:%M:%S", time.localtime(event["at"] / 1000))
+        where = " ".join(word for word in (event["application"], event["path"]) if word)
+        click.echo(f"{stamp} {where}: {event['text']}" if where else f"{stamp} {event['text']}")
+
+
+COMMANDS = (status, nodes, why, logs, events)
