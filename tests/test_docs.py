@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from fieldconf_dsl import check, loader, writer
-from support import reference
+from support import guide, reference
 
 ROOT = Path(__file__).parent.parent
-GUIDE = ROOT / "docs" / "guide.md"
 REFERENCE = ROOT / "docs" / "reference"
 #: Folders that hold no documents of ours.
 _OTHERS = {".git", ".venv", "build", "node_modules"}
@@ -51,24 +50,27 @@ def test_every_link_leads_somewhere(page):
     assert dead == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_file_of_ours_that_is_named_exists(page):
+    tops = "coordinator|docs|dsl|examples|microagent|targets|tests"
+    named = re.findall(rf"`((?:{tops})/[\w./-]+)`", page.read_text())
+
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_map_of_the_agent_names_every_module():
+    page = (ROOT / "microagent" / "README.md").read_text()
+    modules = {file.stem for file in (ROOT / "microagent").glob("*/[a-z]*.py")}
+
+    assert modules == modules & set(re.findall(r"`(\w+)`", page))
+
+
 # -- the guide
-
-
-def guide_blocks():
-    """Return the files that the guide shows: place in the template → text."""
-    blocks = re.findall(
-        r"^```\n(# (\S+/\S+)\n.*?)^```$", GUIDE.read_text(), re.DOTALL | re.MULTILINE
-    )
-    return {place: text for text, place in blocks}
 
 
 @pytest.fixture
 def shop(tmp_path):
-    folder = tmp_path / "shop"
-    for place, text in guide_blocks().items():
-        (folder / place).parent.mkdir(parents=True, exist_ok=True)
-        (folder / place).write_text(text)
-    return folder
+    return guide.write(tmp_path / "shop")
 
 
 def test_template_of_the_guide_is_right(shop):
@@ -91,7 +93,7 @@ def test_mistake_that_the_guide_shows_is_told_in_these_words(shop):
 
     (problem,), _ = check.check_paths([shop])
 
-    assert f"```\n{problem.severity}: {problem}\n1 severe, 0 warnings\n```" in GUIDE.read_text()
+    assert f"```\n{problem.severity}: {problem}\n1 severe, 0 warnings\n```" in guide.text()
 
 
 def test_first_application_of_the_readme_is_right(tmp_path):

@@ -3,6 +3,8 @@
 import functools
 import json
 import os
+import re
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -241,6 +243,7 @@ def first_line(code: str, text: str) -> str:
 # -- tables
 
 _COLUMNS = 80
+_DIGITS = re.compile(r"([0-9]+)")
 # How the notes on problems begin.
 _BAD = ("failed", "timeout", "check", "refused", "fetch")
 
@@ -249,7 +252,19 @@ def instance_rows(app: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     """Return path, state, address and note of each instance."""
     return [
         (i["path"], _state(i), address(i), note(i))
-        for i in sorted(app["instances"], key=lambda i: i["path"].split("/"))
+        for i in sorted(app["instances"], key=lambda i: by_number(i["path"]))
+    ]
+
+
+def by_number(path: str) -> list[list[tuple[int, str]]]:
+    """Return a key that sorts /web2 before /web10."""
+    return [
+        [
+            (int(part), "") if part[0] in "0123456789" else (-1, part)
+            for part in _DIGITS.split(name)
+            if part
+        ]
+        for name in path.split("/")
     ]
 
 
@@ -280,13 +295,14 @@ def note(instance: Mapping[str, Any]) -> str:
 
 
 def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    """Return a table that fits into 80 columns; its last column is cut to what is left."""
+    """Return a table that fits; its last column is cut to what is left of 80 columns, or more."""
+    columns = max(_COLUMNS, shutil.get_terminal_size().columns) if is_terminal() else _COLUMNS
     widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header) - 1)]
     lines = []
     for row in [header, *rows]:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
         line = "  ".join([*cells, row[-1]]).rstrip()
-        line = line if len(line) <= _COLUMNS else line[: _COLUMNS - 1] + "…"
+        line = line if len(line) <= columns else line[: columns - 1] + "…"
         lines.append(click.style(line, **_style(row)))
     return "\n".join(lines)
 

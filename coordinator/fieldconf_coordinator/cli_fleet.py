@@ -1,10 +1,14 @@
 """The commands that show what there is; they ask a coordinator over REST."""
 
+import re
+import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import click
+
+from fieldconf_microagent import states
 
 from . import completing
 from .cli_common import (
@@ -25,11 +29,12 @@ from .watching import Watcher
 
 # Broker and disk are not in the stream.
 _LONGEST_WAIT_S = 10.0
-_AGAIN_S = 1.0
 _PAUSE_S = 0.2
 # Of the time, what asking may take.
 _SHARE = 5
 _CLEAR = "\033[H\033[2J"
+# Shells begin their messages with the path of the script.
+_RECIPE_DIR = re.compile(r"/\S*/recipes/[0-9a-f]{64}/")
 
 
 @click.command(
@@ -41,46 +46,70 @@ _CLEAR = "\033[H\033[2J"
 @remote_option
 def status(app: str | None, watch: bool, as_json: bool, remote: Remote) -> None:
     """Show applications, their instances, and what is wrong."""
+    screen = _Screen(as_json, watch)
     told = remote.status(app)
-    show = print_json if as_json else lambda told: click.echo(_status_text(told))
-    show(told)
+    screen.show(told)
     if watch:
-        _watch(remote, app, told, show)
+        # The stream knows applications by name; they may be asked for by their id.
+        name = None if app is None else told["applications"][0]["name"]
+        _watch(remote, app, screen, Watcher(remote.client, name))
 
 
-def _watch(remote: Remote, app: str | None, told: Any, show: Callable[[Any], None]) -> None:
+class _Screen:
+    """Where the status is shown, again if it has changed."""
+
+    def __init__(self, as_json: bool, watch: bool) -> None:
+        self._as_json = as_json
+        self._is_live = watch and is_terminal()
+        self._shown: Any = None
+
+    def show(self, told: Any) -> None:
+        if told == self._shown:
+            return
+        if self._shown is not None and is_terminal():
+            click.echo(_CLEAR, nl=False)
+        self._shown = told
+        if self._as_json:
+            print_json(told)
+        else:
+            click.echo(told.get("gone") or _status_text(told, self._is_live))
+
+    def lost(self, error: RequestError) -> None:
+        """Tell that nobody answers: who watches wants to see it come back.
+
+        Raises:
+            RequestError: it will not come back by itself, or programs have to know.
+        """
+        if self._as_json or error.code not in PASSING:
+            raise error
+        self.show({"gone": f"{error.message}; waiting for the next one"})
+
+
+def _watch(remote: Remote, app: str | None, screen: _Screen, watcher: Watcher) -> None:
     """Show the status again whenever it has changed, without end."""
-    name = None if app is None else told["applications"][0]["name"]
-    watcher = Watcher(remote.client, name)
-    shown, is_lost = told, False
     while True:
         watcher.wait(_LONGEST_WAIT_S)
         began = time.monotonic()
         try:
-            told = remote.status(app)
+            screen.show(remote.status(app))
         except RequestError as error:
-            if error.code not in PASSING:
-                raise
-            if not is_lost:
-                click.echo(f"{error.message}; trying again until Ctrl-C", err=True)
-            is_lost = True
-            time.sleep(_AGAIN_S)
-            continue
-        is_lost = False
-        if told != shown:
-            if is_terminal():
-                click.echo(_CLEAR, nl=False)
-            shown = told
-            show(told)
+            screen.lost(error)
         time.sleep(max(_PAUSE_S, _SHARE * (time.monotonic() - began)))
 
 
-def _status_text(told: dict[str, Any]) -> str:
+def _status_text(told: dict[str, Any], is_screen: bool = False) -> str:
+    """Return all there is to tell; for a screen that is too low, without what is well."""
     parts = []
+    count = sum(len(app["instances"]) + 3 for app in told["applications"])
+    is_long = is_screen and count > shutil.get_terminal_size().lines - 1
     for app in told["applications"]:
         head = f"{app['name']} ({app['template']} {app['version']})"
         rows = instance_rows(app)
-        parts.append(head + "\n" + table(("instance", "state", "address", ""), [*rows]))
+        odd = [row for row in rows if row[1] != states.STARTED or row[3]] if is_long else rows
+        text = head + "\n" + table(("instance", "state", "address", ""), [*odd])
+        if len(odd) < len(rows):
+            text += f"\n{len(rows) - len(odd)} more are {states.STARTED}"
+        parts.append(text)
     nodes = [node for node in told["nodes"] if node.get("duplicate") or node.get("refused")]
     for node in nodes:
         what = "duplicate identity" if node.get("duplicate") else f"refused: {node['refused']}"
@@ -138,12 +167,12 @@ def _clock(at_ms: int) -> str:
 @json_option
 @remote_option
 def why(path: str, app: str | None, as_json: bool, remote: Remote) -> None:
-    """Tell why PATH is not where it is wanted."""
+    """Tell why PATH is not as it is wished to be."""
     reasons = remote.why(app=the_app(remote, app), path=path)
     if as_json:
         print_json(reasons)
     elif not reasons:
-        click.echo(f"{path} is where it is wanted")
+        click.echo(f"{path} is as it is wished to be")
     for depth, reason in enumerate(() if as_json else reasons):
         click.echo(f"{'  ' * depth}{reason['path']} {reason['text']}")
 
@@ -156,15 +185,19 @@ def why(path: str, app: str | None, as_json: bool, remote: Remote) -> None:
 def logs(path: str | None, app: str | None, as_json: bool, remote: Remote) -> None:
     """Print what scripts printed lately.
 
-    With PATH only those of that instance.
+    With PATH only those of that instance. It is kept in memory, and arrives every second.
     """
     lines = remote.logs(app=the_app(remote, app), path=path)
     if as_json:
         print_json(lines)
         return
     for line in lines:
-        head = f"{line['path']} {line['step']}: " if path is None else f"{line['step']}: "
-        click.echo(head + line["text"].rstrip("\n").replace("\n", "\n" + head))
+        where = f"{line['path']} {line['step']}" if path is None else line["step"]
+        head = f"{_clock(line['at'])} {where}: "
+        text = _RECIPE_DIR.sub("", line["text"])
+        click.echo(head + text.rstrip("\n").replace("\n", "\n" + head))
+    if not lines:
+        click.echo("nothing was printed since the coordinator started", err=True)
 
 
 @click.command(epilog=examples("fieldconf events --app shop"))
@@ -178,7 +211,7 @@ def events(app: str | None, as_json: bool, remote: Remote) -> None:
         print_json(found)
         return
     for event in found:
-        stamp = time.strftime("%H:%M:%S", time.localtime(event["at"] / 1000))
+        stamp = _clock(event["at"])
         where = " ".join(word for word in (event["application"], event["path"]) if word)
         click.echo(f"{stamp} {where}: {event['text']}" if where else f"{stamp} {event['text']}")
 

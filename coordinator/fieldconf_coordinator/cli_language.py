@@ -26,7 +26,11 @@ def check(paths: tuple[Path, ...], as_json: bool) -> int:
     from fieldconf_dsl.check import check_paths
     from fieldconf_dsl.errors import has_severe
 
+    from . import advice
+
     problems, could_not_run = check_paths(paths)
+    if not could_not_run and not has_severe(problems):
+        problems += advice.problems_of(paths)
     if as_json:
         print_json([problem.as_json() for problem in problems])
     else:
@@ -38,7 +42,8 @@ def check(paths: tuple[Path, ...], as_json: bool) -> int:
         return COULD_NOT_RUN
     severe = sum(problem.is_severe for problem in problems)
     if not as_json:
-        click.echo(f"{severe} severe, {len(problems) - severe} warnings")
+        warnings = len(problems) - severe
+        click.echo(f"{severe} severe, {warnings} warning{'' if warnings == 1 else 's'}")
     return 1 if has_severe(problems) else 0
 
 

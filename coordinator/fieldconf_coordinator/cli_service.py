@@ -79,6 +79,7 @@ def up(
                     click.echo(f"log in with this token and make an admin: {server.first_token}")
                 click.echo("Ctrl-C ends it; what it deployed runs on.")
                 _until_signal(service)
+        click.echo("The coordinator has ended.")
     except (StoreError, BrokerError, ListenError) as error:
         click.echo(f"error: {error}", err=True)
         return COULD_NOT_RUN

@@ -24,6 +24,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from .errors import RequestError
 
 BASE = "/api/v1"
+ENDPOINT = "endpoint.json"
 TIMEOUT_S = 60.0
 _UPLOAD_TIMEOUT_S = 300.0
 _PAUSES_S = (0.0, 0.2, 1.0, 2.0)
@@ -75,6 +76,20 @@ def not_running(folder: Path) -> RequestError:
     )
 
 
+def local(folder: Path) -> Place:
+    """Return where the coordinator of a data folder is.
+
+    Raises:
+        RequestError: none runs there.
+    """
+    try:
+        told = json.loads((folder / ENDPOINT).read_text(encoding="utf-8"))
+        ca = str(told.get("certificate") or "")
+        return Place(str(told["url"]), str(told["token"]), ca, bool(ca), folder)
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        raise not_running(folder) from None
+
+
 class Client:
     """A client of one coordinator; not for several threads at once.
 
@@ -84,18 +99,19 @@ class Client:
     """
 
     def __init__(self, place: Place, timeout_s: float = TIMEOUT_S) -> None:
+        self._timeout_s = timeout_s
+        self._connection: http.client.HTTPConnection | None = None
+        self._cookie = ""
+        self._use(place)
+
+    def _use(self, place: Place) -> None:
         parts = _parts(place.url)
         self.place = place
-        self._timeout_s = timeout_s
         self._is_tls = parts.scheme == "https"
         self._host, self._port = parts.hostname or "", parts.port
         self._base = parts.path.rstrip("/") + BASE
         self._context: ssl.SSLContext | None = None
-        self._connection: http.client.HTTPConnection | None = None
-        self._cookie = ""
-        self.headers: dict[str, str] = {"Accept": "application/json"}
-        if place.token:
-            self.headers["Authorization"] = f"Bearer {place.token}"
+        self._headers = {"Authorization": f"Bearer {place.token}"} if place.token else {}
 
     def __enter__(self) -> "Client":
         return self
@@ -163,7 +179,7 @@ class Client:
         is_safe: bool = True,
         file: IO[bytes] | None = None,
     ) -> dict[str, Any]:
-        sent = {**self.headers, **(headers or {})}
+        sent = {"Accept": "application/json", **(headers or {})}
         raw: Any = file
         if body is not None:
             raw, sent["Content-Type"] = json.dumps(body).encode(), "application/json"
@@ -219,7 +235,7 @@ class Client:
             connection.sock.settimeout(max(self._timeout_s, _UPLOAD_TIMEOUT_S))
         else:
             connection.sock.settimeout(self._timeout_s)
-        connection.request(method, self._base + path, raw, dict(headers))
+        connection.request(method, self._base + path, raw, {**self._headers, **headers})
         answer = connection.getresponse()
         told = answer.read(_LONGEST_ANSWER)
         self._cookie = (answer.getheader("Set-Cookie") or "").partition(";")[0]
@@ -274,7 +290,7 @@ class Client:
             RequestError: it is refused, or nobody answers.
         """
         connection = self._connect()
-        headers = {**self.headers, "Accept": "text/event-stream"}
+        headers = {**self._headers, "Accept": "text/event-stream"}
         if last_id:
             headers["Last-Event-ID"] = last_id
         try:
@@ -299,6 +315,9 @@ class Client:
         return self._connection
 
     def _connect(self) -> http.client.HTTPConnection:
+        if self.place.folder is not None:
+            # Another coordinator may have come meanwhile, with another port and token.
+            self._use(local(self.place.folder))
         try:
             connection = self._make()
             connection.connect()

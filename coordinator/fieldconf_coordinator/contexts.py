@@ -12,26 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .client import Place, not_running
+from .client import Place, local
 from .errors import RequestError
 
-ENDPOINT = "endpoint.json"
 #: The name that stands for the coordinator on this box.
 LOCAL = "local"
-
-
-def local(folder: Path) -> Place:
-    """Return where the coordinator of a data folder is.
-
-    Raises:
-        RequestError: none runs there.
-    """
-    try:
-        told = json.loads((folder / ENDPOINT).read_text(encoding="utf-8"))
-        ca = str(told.get("certificate") or "")
-        return Place(told["url"], told["token"], ca, bool(ca), folder)
-    except (OSError, ValueError, KeyError, AttributeError):
-        raise not_running(folder) from None
 
 
 @dataclass

@@ -195,10 +195,11 @@ class Machines:
         if node.tries <= _DOUBLED:
             pause = _FIRST_PAUSE_MS << node.tries - 1
         text = f"cannot {verb} the node: {detail}"
-        node.root.problem = ("failed", text, node.tries > _DOUBLED)
+        before, node.root.problem = node.root.problem, ("failed", text, node.tries > _DOUBLED)
         node.app.moved = True
         self._world.touch(node.app, node.root)
-        self._event("problem", text, node)
+        if before is None or before[1] != text:
+            self._event("problem", text, node)
         self._timers.set(("phase", node.id), self._world.now + pause)
 
     def _target_missing(self, node: Node) -> None:

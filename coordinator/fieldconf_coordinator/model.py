@@ -303,6 +303,7 @@ class Application:
         # Of which revision, and how many instances are how; see `status`.
         self.counts: tuple[int, dict[str, Any]] = (-1, {})
         self.shared: dict[Any, Any] = {}
+        self._paths: list[str] | None = None
         self.use(template, ref)
 
     def use(self, template: Template, ref: str) -> None:
@@ -314,6 +315,17 @@ class Application:
         self.settings: Mapping[str, str] = dict(template.settings)
         self.prefix = template.exports_prefix
         self.lost_ms = 60000
+
+    @property
+    def paths(self) -> list[str]:
+        """The paths of all instances, sorted: parents before children."""
+        if self._paths is None or len(self._paths) != len(self.instances):
+            self._paths = sorted(self.instances)
+        return self._paths
+
+    def forget_paths(self) -> None:
+        """The instances are others than before."""
+        self._paths = None
 
     def roots(self) -> Iterator[Instance]:
         """Yield the instances without a parent."""
@@ -400,6 +412,7 @@ class World:
     def put(self, app: Application, instance: Instance) -> None:
         """Put `instance` into `app`; its parent is there already."""
         app.instances[instance.path] = instance
+        app.forget_paths()
         insort(instance.scope.members, instance, key=_by_path)
         if instance.is_scoped and instance.parent is not None:
             instance.parent.scope.nested += (instance,)
@@ -407,6 +420,7 @@ class World:
     def drop(self, app: Application, instance: Instance) -> None:
         """Take `instance` out of `app`; nothing is left below it."""
         del app.instances[instance.path]
+        app.forget_paths()
         instance.scope.members.remove(instance)
         if instance.is_scoped and instance.parent is not None:
             scope = instance.parent.scope

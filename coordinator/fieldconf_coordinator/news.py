@@ -18,6 +18,9 @@ from .model import Application, World
 
 Row = dict[str, Any]
 
+# Instances for each ms between two counts: some 3 % of the time goes into counting.
+_COUNTED_IN_MS = 10
+
 _KINDS = {"applications": "application", "nodes": "node", "changes": "change"}
 
 
@@ -27,11 +30,13 @@ class News:
     def __init__(self, world: World, changes: Changes) -> None:
         self._world = world
         self._changes = changes
+        self._count_at: dict[str, int] = {}  # by id of the application
 
     def begin(self) -> None:
         """Keep marks from now on; at first everything is marked."""
         marks = self._world.marks
         marks.wanted = True
+        self._count_at = {}
         marks.gone.clear()
         for app in self._world.applications.values():
             marks.applications[app.id] = app
@@ -51,23 +56,34 @@ class News:
         marks = self._world.marks
         return bool(marks.scopes or marks.applications or marks.gone or marks.changes)
 
-    def take(self, most: int) -> list[Row]:
-        """Return the rows of at most so many nodes with their instances, and all others.
+    def take(self, now: int, most: int) -> list[Row]:
+        """Return the rows of at most so many nodes with their instances, and what else is due.
 
         What is gone comes first: something new may have taken its place.
         """
         marks = self._world.marks
         gone, marks.gone = marks.gone, []
         rows = [_gone(table, key) for table, key in gone if table in (*_KINDS, "instances")]
-        applications, marks.applications = marks.applications, {}
+        applications = self._due(now)
         for app in applications.values():
-            if app.id in self._world.by_id:
-                rows.append({"kind": "application", **status.summary(self._world, app)})
+            rows.append({"kind": "application", **status.summary(self._world, app)})
         rows += self._of_scopes(most)
         changes, marks.changes = marks.changes, {}
         changes.update((change_id, None) for change_id in self._changes.running_of(applications))
         progress = [self._changes.progress(change_id) for change_id in changes]
         return rows + [{"kind": "change", **one} for one in progress if one is not None]
+
+    def _due(self, now: int) -> dict[str, Application]:
+        """Take the applications that may be counted again: the larger, the less often."""
+        marks = self._world.marks
+        found = {}
+        for app_id, app in list(marks.applications.items()):
+            if app_id not in self._world.by_id:
+                del marks.applications[app_id]
+            elif now >= self._count_at.get(app_id, now):
+                found[app_id] = marks.applications.pop(app_id)
+                self._count_at[app_id] = now + int(len(app.instances) / _COUNTED_IN_MS)
+        return found
 
     def _of_scopes(self, most: int) -> Iterator[Row]:
         marks = self._world.marks

@@ -67,7 +67,7 @@ class Requests:
             raise FleetError(
                 "unknown-instance",
                 f"there is no instance {path!r} in {app.name}",
-                "`fieldconf status` lists them",
+                "'fieldconf status' lists them",
             )
         return found
 

@@ -77,7 +77,10 @@ def external(url: str) -> Broker:
         plain = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         split_url(plain)
     except (SettingsError, ValueError) as error:
-        raise BrokerError(f"cannot use the broker {url}: {error}") from error
+        shown = url.rpartition("@")[2]  # no password
+        raise BrokerError(
+            f"cannot use the broker {shown}: write mqtt://host:port or mqtts://host:port"
+        ) from error
     broker = Broker(plain)
     if parts.username is not None:
         broker.login = (unquote(parts.username), unquote(parts.password or ""))

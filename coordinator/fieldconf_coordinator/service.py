@@ -21,7 +21,9 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from fieldconf_dsl.model import Template
 from fieldconf_microagent import codec, compat
+from fieldconf_targets.registry import handlers
 
 from .broker import BrokerLink
 from .errors import FleetError, RequestError, StoreError
@@ -432,12 +434,24 @@ Handler = Callable[[Service, int, dict[str, Any]], Any]
 
 def _deploy(service: Service, now: int, asked: dict[str, Any]) -> Any:
     kept = asked["kept"]
+    check_targets(service, kept.template, asked.get("target"))
     name = asked.get("name") or kept.template.name
     answer = service.fleet.deploy(
         now, kept.template, kept.ref, kept.digests, name, asked.get("target")
     )
     warnings = [{**problem.as_json(), "text": str(problem)} for problem in kept.warnings]
     return {**answer, "name": name, "warnings": warnings}
+
+
+def check_targets(service: Service, template: Template, chosen: str | None) -> None:
+    """Refuse a target that does not exist: its nodes could neither be made nor be given back."""
+    asked = {chosen, template.settings.get("target")}
+    asked |= {instance.data.get("target") for instance in template.instances}
+    known = {*handlers(), *service.fleet.world.targets}
+    unknown = sorted(target for target in asked if target and target not in known)
+    if unknown:
+        hint = "known are: " + ", ".join(sorted(known))
+        raise RequestError("bad-target", f"there is no target {unknown[0]!r}", hint)
 
 
 def _status(service: Service, now: int, asked: dict[str, Any]) -> Any:

@@ -27,7 +27,7 @@ def _counted(app: Application) -> dict[str, Any]:
 
 def application(world: World, app: Application) -> dict[str, Any]:
     """Return an application with its instances, by path."""
-    instances = [instance(app.instances[path]) for path in sorted(app.instances)]
+    instances = [instance(app.instances[path]) for path in app.paths]
     return {**_about(world, app), "instances": instances}
 
 

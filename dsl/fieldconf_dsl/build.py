@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from .errors import Place, Problem, has_severe, problem, quoted
+from .errors import Place, Problem, has_severe, meant, problem, quoted
 from .model import Component, Export, Facet, Graph, Import
 from .names import OLD_INSTALLERS, RANDOM_PORT, local_of
 from .syntax import FACET, Block, Comment, Holder, SourceFile
@@ -167,7 +167,7 @@ def _check_type(one: Declared, types: dict[str, Declared], places: Places) -> It
     listed_in = "facets" if one.kind != FACET else "extends"
 
     def missing(code: str, prop: str, name: str) -> Problem:
-        return problem(code, places[(one.name, prop, name)], quoted(name))
+        return problem(code, places[(one.name, prop, name)], meant(name, types))
 
     for name in of_components:
         if name not in types or types[name].kind == FACET:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from .errors import Place, Problem, problem, quoted
+from .errors import Place, Problem, meant, problem, quoted
 from .model import Graph, Instance
 from .names import DATA_PREFIX, PROPERTIES, local_of
 from .syntax import Holder, SourceFile
@@ -82,7 +82,9 @@ def _check_components(sources: Iterable[Source], graph: Graph) -> Iterator[Probl
     """Yield unknown components; what lies in such an instance is not looked at."""
     for source in sources:
         if source.block.name not in graph.components:
-            yield problem("CO_INEXISTING_COMPONENT", source.place, quoted(source.block.name))
+            yield problem(
+                "CO_INEXISTING_COMPONENT", source.place, meant(source.block.name, graph.components)
+            )
         else:
             inner = (Source(source.file, block) for block in source.block.instances())
             yield from _check_components(inner, graph)

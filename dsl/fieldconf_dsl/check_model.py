@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from .errors import MAX_PROBLEMS, Problem, quoted
+from .errors import MAX_PROBLEMS, Problem, meant, quoted
 from .names import (
     FLEX_ID,
     ID,
@@ -153,7 +153,9 @@ class _Checker:
         elif found.name in OLD_PROPERTIES[holder.kind]:
             self._old_property(found)
         elif holder.kind != INSTANCE:
-            self._report("PM_PROPERTY_NOT_APPLIABLE", found.line, found.column, found.name)
+            here = [name for name, kinds in PROPERTIES.items() if holder.kind in kinds]
+            what = meant(found.name, here)
+            self._report("PM_PROPERTY_NOT_APPLIABLE", found.line, found.column, found.name, what)
 
     def _old_property(self, found: Property) -> None:
         if found.name == "channel":

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import islice
 from typing import Any
 
 #: No author reads more about one file, and a stranger's file must not fill the memory.
@@ -107,7 +109,9 @@ CODES: dict[str, Kind] = {
         "the count {what} is no whole number above 0; write how many instances are meant"
     ),
     "PM_USELESS_INSTANCE_COUNT": _warning("a count of 1 changes nothing; remove it"),
-    "PM_PROPERTY_NOT_APPLIABLE": _severe("the property {what} does not apply here; remove it"),
+    "PM_PROPERTY_NOT_APPLIABLE": _severe(
+        "the property {what} does not apply here; correct or remove it"
+    ),
     "PM_DUPLICATE_PROPERTY": _severe("the property {what} is set twice; keep one of them"),
     "PM_MISSING_INSTANCE_NAME": _severe("the instance of {what} has no name; add 'name: ...;'"),
     "PM_INVALID_INSTANCE_NAME": _severe(f"the instance name {{what}} is not valid; use {_FLEX}"),
@@ -367,6 +371,17 @@ def has_severe(problems: Iterable[Problem]) -> bool:
 def in_order(problems: Iterable[Problem]) -> list[Problem]:
     """Return `problems` in the order of the stages; within a stage as they were found."""
     return sorted(problems, key=lambda found: stage(found.code))
+
+
+#: So many names are looked through for one that is meant: text from strangers costs no time.
+_MOST_NAMES = 100
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """Return `name` in quotes, and which of the `known` ones it may be a slip of."""
+    others = (other for other in islice(known, _MOST_NAMES) if other != name)
+    close = get_close_matches(name[:80], others, 1)
+    return quoted(name) + (f" (did you mean {quoted(close[0])}?)" if close else "")
 
 
 def quoted(name: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from .build import Places
 from .build_instances import Source
 from .cycles import cycles, import_cycles
-from .errors import NOWHERE, Place, Problem, problem, quoted
+from .errors import NOWHERE, Place, Problem, meant, problem, quoted
 from .model import (
     Component,
     Facet,
@@ -148,7 +148,7 @@ class _GraphCheck:
                     continue
                 facet = name in of_facets
                 code = "RM_UNRESOLVABLE_FACET_VARIABLE" if facet else "RM_UNRESOLVABLE_VARIABLE"
-                self._report(code, *self._declared_at(component, name), what=quoted(name))
+                self._report(code, *self._declared_at(component, name), what=meant(name, exported))
 
     def _declared_at(self, component: Component, variable: str) -> tuple[str, ...]:
         """Return the key of the place where the import stands: here or in what is extended."""

@@ -60,6 +60,10 @@ class Command(NamedTuple):
     stdin: "IO[bytes] | int" = subprocess.DEVNULL
     temporary: "str | None" = None
 
+    def name(self) -> str:
+        """Return what people call it: ``scripts/start.sh``."""
+        return "/".join(self.argv[-1].rsplit("/", 2)[1:]) or self.argv[-1]
+
 
 class Step:
     """A step from its request to its end; it has no child while it waits for its turn."""
@@ -287,18 +291,18 @@ def _spawn(todo: Command) -> "tuple[subprocess.Popen[bytes], int]":
 
 def _why_not(error: "OSError | ValueError", todo: Command) -> str:
     if not isinstance(error, OSError):
-        return f"cannot run {todo.argv[-1]}: {error}"
+        return f"cannot run {todo.name()}: {error}"
     if error.errno == errno.E2BIG:
         name, value = max(todo.env.items(), key=lambda item: len(item[1]))
         total = sum(len(name) + len(value) for name, value in todo.env.items())
         return (
-            f"cannot run {todo.argv[-1]}: its variables are too long for the system, {total} "
+            f"cannot run {todo.name()}: its variables are too long for the system, {total} "
             f"characters in all, {len(value)} in {name}; "
             "use a python recipe or a template, which have no such limit"
         )
     if error.errno == errno.ENOENT:
-        return f"cannot run {todo.argv[-1]}: there is no {todo.argv[0]} on this machine"
-    return f"cannot run {todo.argv[-1]}: {error.strerror}"
+        return f"cannot run {todo.name()}: there is no {todo.argv[0]} on this machine"
+    return f"cannot run {todo.name()}: {error.strerror}"
 
 
 def _outcome(child: Child, request: Request) -> tuple[str, str]:
@@ -315,6 +319,9 @@ def _outcome(child: Child, request: Request) -> tuple[str, str]:
     else:
         said = _status_text(status)
     last = _last_lines(bytes(child.output.tail))
+    if request.get("recipe_dir"):
+        # Shells begin their messages with it, and it says nothing to people.
+        last = last.replace(request["recipe_dir"] + "/", "")
     return child.why or "failed", said + "\n" + last if last else said
 
 

@@ -23,7 +23,8 @@ SOURCES = [str(ROOT / part) for part in ("coordinator", "microagent", "dsl", "ta
 sys.path[:0] = [*SOURCES, str(ROOT / "tests/benchmarks"), str(ROOT / "tests")]
 os.environ["PYTHONPATH"] = os.pathsep.join(SOURCES)
 
-from fieldconf_coordinator import contexts, recipes  # noqa: E402
+from fieldconf_coordinator import recipes  # noqa: E402
+from fieldconf_coordinator.client import local  # noqa: E402
 from fieldconf_coordinator.errors import RequestError  # noqa: E402
 from fieldconf_coordinator.remote import Remote  # noqa: E402
 from fieldconf_microagent import codec, envelope, topics  # noqa: E402
@@ -113,7 +114,7 @@ def until(condition, patience_s=60.0, pause_s=0.002):
 
 def ask(data, request, /, **arguments):
     """Ask the coordinator of a data folder as the command line does."""
-    remote = Remote.at(contexts.local(data))
+    remote = Remote.at(local(data))
     with remote.client:
         return getattr(remote, request)(**arguments)
 

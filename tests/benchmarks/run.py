@@ -17,7 +17,7 @@ from pathlib import Path
 
 import bench
 
-NAMES = ("reaction", "fleet", "onefile", "memory", "board", "check")
+NAMES = ("reaction", "fleet", "onefile", "memory", "board", "check", "rest")
 
 
 def main():

@@ -1,6 +1,7 @@
 """The command line: what it prints, what it refuses, with which exit status."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
-from fieldconf_coordinator import cli, cli_common
+from fieldconf_coordinator import cli, cli_common, cli_fleet
 from fieldconf_targets.api import TargetError
 from fieldconf_targets.memory import MemoryTarget
 from support.commands import command, environment, fieldconf
@@ -103,6 +104,37 @@ def test_check_that_could_not_run_exits_with_2(run, tmp_path):
     assert status == 2
     assert json.loads(out) == []
     assert "nowhere" in err
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "status", "said"),
+    [
+        ("lost-after = 2s", "lost-after = soon", 1, "severe: descriptor: FC_BAD_SETTING: lost-aft"),
+        ("check.every", "chek.every", 0, "the setting 'chek.every' (did you mean 'check.every'?)"),
+        ("check.every", "Wep.check.every", 0, "(did you mean 'Web.check.every'?)"),
+        ("check.every", "colour.of.the.box", 0, ""),
+        ("installer: script", "installer: scripts", 0, "installer 'scripts' (did you mean 'script"),
+        (
+            "name: lb;",
+            "name: lb;\n    data.timeout: never;",
+            1,
+            "severe: /lb-vm/lb: FC_BAD_SETTING",
+        ),
+    ],
+)
+def test_check_knows_what_coordinator_and_agents_understand(
+    run, tmp_path, before, after, status, said
+):
+    shutil.copytree(WEB_CLUSTER, tmp_path / "t")
+    for file in [
+        p for d in ("descriptor", "graph", "instances") for p in (tmp_path / "t" / d).glob("*.*")
+    ]:
+        file.write_text(file.read_text().replace(before, after))
+
+    found, out, _ = run("check", tmp_path / "t")
+
+    assert found == status
+    assert said in out if said else out == "0 severe, 0 warnings\n"
 
 
 def test_fmt_tells_then_rewrites_then_has_nothing_to_do(run, tmp_path):
@@ -200,6 +232,22 @@ def test_deploy_of_a_broken_template_shows_every_error(run, shop, broken):
     assert f"error: cannot deploy {broken}" in err
 
 
+def test_deploy_on_a_target_that_does_not_exist_is_refused_whole(run, shop, tmp_path):
+    placed = tmp_path / "placed"
+    shutil.copytree(WEB_CLUSTER, placed)
+    instances = placed / "instances" / "main.instances"
+    instances.write_text(
+        instances.read_text().replace("name: lb-vm;", "name: lb-vm;\n  data.target: moon;")
+    )
+
+    for arguments in [(WEB_CLUSTER, "--target", "moon"), (placed,)]:
+        status, _, err = run("deploy", *arguments, "--name", "second")
+
+        assert status == 1
+        assert "error: there is no target 'moon'\nhint: known are: local, memory" in err
+    assert "second" not in run("status")[1]
+
+
 def test_stop_and_start_one_instance(run, shop):
     assert run("stop", "/data-vm/data")[0] == 0
     until(lambda: shop.states("shop")["/web-vm1/web"] == "unresolved")
@@ -211,7 +259,7 @@ def test_stop_and_start_one_instance(run, shop):
 
     assert run("start", "/data-vm/data")[0] == 0
     until(lambda: shop.states("shop")["/web-vm1/web"] == "deployed-started")
-    assert run("why", "/lb-vm/lb")[1] == "/lb-vm/lb is where it is wanted\n"
+    assert run("why", "/lb-vm/lb")[1] == "/lb-vm/lb is as it is wished to be\n"
 
 
 def test_scale_up_and_down_and_remove(run, shop):
@@ -295,10 +343,20 @@ def test_events_tell_what_was_done(run, shop):
 
 def test_output_of_scripts_is_shown(run, shop):
     node = shop.instance("shop", "/lb-vm")["node"]
-    shop.service.outputs.add(node, "/lb-vm/lb", "start", b"listens\non 80\n")
+    shop.service.outputs.add(
+        node,
+        "/lb-vm/lb",
+        "start",
+        b"listens\n/d/recipes/%s/scripts/start.sh: 2: no\n" % (b"0a" * 32),
+    )
 
-    assert run("logs", "/lb-vm/lb")[1] == "start: listens\nstart: on 80\n"
-    assert run("logs")[1] == "/lb-vm/lb start: listens\n/lb-vm/lb start: on 80\n"
+    lines = run("logs", "/lb-vm/lb")[1].splitlines()
+    assert [line.partition(" ")[2] for line in lines] == [
+        "start: listens",
+        "start: scripts/start.sh: 2: no",
+    ]
+    assert re.fullmatch(r"\d\d:\d\d:\d\d", lines[0].partition(" ")[0])
+    assert run("logs")[1].splitlines()[0].endswith(" /lb-vm/lb start: listens")
 
 
 def test_watch_shows_every_change_until_it_is_interrupted(shop, tmp_path):
@@ -320,6 +378,26 @@ def test_watch_shows_every_change_until_it_is_interrupted(shop, tmp_path):
     watch.stdout.close()
 
 
+def test_watch_waits_for_the_next_coordinator(tmp_path):
+    watch = None
+    try:
+        with coordinator(tmp_path / "data", serves=True):
+            watch = subprocess.Popen(
+                command("status", "--watch"),
+                env=environment(tmp_path / "data"),
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            assert watch.stdout.readline().startswith("no applications")
+        assert "waiting for the next one" in watch.stdout.readline()
+        with coordinator(tmp_path / "data", serves=True):
+            assert watch.stdout.readline().startswith("no applications")
+    finally:
+        watch.kill()
+        watch.wait()
+        watch.stdout.close()
+
+
 def test_second_coordinator_on_a_folder_refuses(shop, tmp_path):
     status, _, err = fieldconf(tmp_path / "data", "up")
 
@@ -338,6 +416,27 @@ def test_long_notes_are_cut_at_80_columns():
 
     assert len(lines[1]) == 80
     assert lines[1].endswith("x…")
+
+
+def test_numbers_in_paths_are_sorted_as_numbers():
+    paths = ["/web10", "/web2/a", "/web", "/web2", "/db/x1", "/web1"]
+
+    assert sorted(paths, key=cli_common.by_number) == [
+        "/db/x1", "/web", "/web1", "/web2", "/web2/a", "/web10",
+    ]  # fmt: skip
+
+
+def test_screen_that_is_too_low_shows_what_is_not_well(run, shop, monkeypatch):
+    run("stop", "/lb-vm/lb")
+    monkeypatch.setenv("LINES", "8")
+    monkeypatch.setenv("COLUMNS", "80")
+
+    told = shop.ask("status")
+
+    assert len(cli_fleet._status_text(told).splitlines()) == 10
+    assert [line.split()[0] for line in cli_fleet._status_text(told, True).splitlines()] == [
+        "shop", "instance", "/lb-vm/lb", "7",
+    ]  # fmt: skip
 
 
 def test_note_tells_the_first_line_of_a_problem():

@@ -185,3 +185,19 @@ def test_circle_may_go_through_containment(check_text):
     text = "VM {\n installer: target;\n imports: In.v;\n children: In;\n}\nIn {\n installer: x;\n exports: v = 1;\n}"
 
     assert codes(check_text(text)) == ["FC_CYCLE_IN_IMPORTS"]
+
+
+def test_slip_is_told_with_the_name_that_is_meant(template):
+    vm = "VM {\n installer: target;\n children: Web;\n}\n"
+    slips = {
+        vm.replace("installer", "instaler"): "(did you mean 'installer'?)",
+        vm.replace("Web", "Wbe") + "Web {\n installer: script;\n}": "(did you mean 'Web'?)",
+        vm + "Web {\n installer: script;\n exports: port = 1;\n imports: Web.prot (optional);\n}": (
+            "(did you mean 'Web.port'?)"
+        ),
+        vm.replace("Web", "Elephant"): "'Elephant' is neither",
+    }
+    for graph, said in slips.items():
+        problems, _ = check_paths([template({"graph/main.graph": graph})])
+
+        assert any(said in problem.message for problem in problems), (graph, problems)

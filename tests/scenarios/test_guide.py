@@ -9,8 +9,9 @@ import pytest
 
 from fieldconf_coordinator.embedded import EmbeddedBroker
 from fieldconf_microagent import states
+from support import guide
 from support.box import Box
-from support.commands import processes_below
+from support.commands import fieldconf, processes_below
 from support.waiting import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -28,6 +29,46 @@ def make_box(tmp_path):
     for box in made:
         box.close()
         until(lambda: processes_below(box.data) == [], 60)  # noqa: B023
+
+
+def test_commands_of_the_guide_do_what_it_says(make_box, tmp_path):
+    shop = guide.write(tmp_path / "shop")
+    descriptor = shop / "descriptor/application.toml"
+    descriptor.write_text(
+        descriptor.read_text().replace('check.every = "5s"', 'check.every = "1s"')
+    )
+    box = make_box()
+
+    def log():
+        return fieldconf(box.data, "logs", "/web-box/web")[1]
+
+    checks = {
+        "deploy": lambda: heals_what_is_killed(box),
+        "stop": lambda: box.state("/web-box/web") == states.UNRESOLVED,
+        "start": lambda: box.state("/web-box/web") == states.STARTED,
+        "scale": lambda: "3 to choose from" in log(),
+        "remove": lambda: log().rstrip().rpartition(": ")[2].startswith("2 to choose from"),
+        "delete": lambda: not box.ask("status")["applications"],
+    }
+
+    for name, *words in guide.commands():
+        if name == "up":
+            continue
+        words = [str(shop) if name == "deploy" else word for word in words]
+        status, out, err = fieldconf(box.data, name, *words)
+        assert status == 0, (name, out, err)
+        until(checks.pop(name, lambda: True), 60)
+
+    assert not checks
+
+
+def heals_what_is_killed(box):
+    (file,) = box.data.glob("nodes/local/*/data/data-box+data/pid")
+    pid = int(file.read_text())
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: file.exists() and file.read_text().strip() not in ("", str(pid)), 60)
+    assert "check failed" in fieldconf(box.data, "events")[1]
+    return True
 
 
 def test_node_that_reboots_starts_what_it_ran_without_the_network(make_box):

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 
-from fieldconf_coordinator import contexts
+from fieldconf_coordinator.client import local
 from fieldconf_coordinator.errors import RequestError
 from fieldconf_coordinator.remote import Remote
 from support.coordinators import clean
@@ -106,7 +106,7 @@ class Box:
     # -- requests
 
     def ask(self, request, **arguments):
-        remote = Remote.at(contexts.local(self.data))
+        remote = Remote.at(local(self.data))
         with remote.client:
             return getattr(remote, request)(**arguments)
 

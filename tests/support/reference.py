@@ -55,7 +55,8 @@ def life_cycle_page():
             "\n```\n\n"
             "An event that leads back to the same state is in the table only. Events have three "
             "sources: what is wished (`deploy`,\n`start`, `stop`, `undeploy`, `upgrade`), "
-            "the world around (`update`: imports changed; `check`: its time has come; `hold`: a\nmandatory "
+            "the world around (`update`: imports changed; `check`: its time has come; `hold`: "
+            "a\nmandatory "
             "import has no provider; `wait`: the parent is not started), and the end of a step "
             "(`done`, `failed`). After a\nfailed step the instance stays where the table leads, "
             "shows its problem, and the step is tried again.\n\n",

@@ -111,15 +111,15 @@ def instances(service: Service, now: int, asked: Asked) -> Page:
             return None
         return status.instance(one)
 
-    return paged(sorted(app.instances), asked["cursor"], asked["limit"], row)
+    return paged(app.paths, asked["cursor"], asked["limit"], row)
 
 
 def instance(service: Service, now: int, asked: Asked) -> Any:
     """Return one instance with all that is known of it."""
     app = application_of(service, asked["app"])
     one = instance_of(app, asked["path"])
-    below = asked["path"] + "/"
-    children = [p for p in app.instances if p.startswith(below) and "/" not in p[len(below) :]]
+    around = [*one.scope.members, *one.scope.nested]
+    children = [inner.path for inner in around if inner.parent is one]
     return {
         **status.instance(one),
         "application": app.name,
@@ -160,10 +160,12 @@ def _providers(
         by_id = service.fleet.world.by_id
         apps += [by_id[app_id] for app_id in app.bindings.get(prefix, ()) if app_id in by_id]
     for other in apps:
-        for path in sorted(other.instances):
-            found = other.instances[path]
-            if prefix in found.kind.exported and found is not one and not found.leaving:
-                yield other, found
+        found = [
+            provider
+            for provider in other.instances.values()
+            if prefix in provider.kind.exported and provider is not one and not provider.leaving
+        ]
+        yield from ((other, provider) for provider in sorted(found, key=lambda p: p.path))
 
 
 def graph(service: Service, now: int, asked: Asked) -> Any:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..service import Service
+from ..service import Service, check_targets
 from . import questions
 from .common import (
     CHANGE_ID,
@@ -21,7 +21,6 @@ from .common import (
 )
 from .envelope import Answer, Refusal, page
 from .routes import Call, Parameter, Route
-from .routes_targets import check_target
 from .schemas import items, mapping, or_null, record, text, whole
 
 _BINDINGS = mapping(items(NAME))
@@ -63,8 +62,7 @@ def _create(service: Service, now: int, asked: questions.Asked) -> Any:
             f"change it with PUT /api/v1/applications/{name}/template, or choose another name",
         )
     target = asked.get("target")
-    if target is not None:
-        check_target(service, target)
+    check_targets(service, kept.template, target)
     answer = service.fleet.deploy(now, kept.template, kept.ref, kept.digests, name, target)
     return {**answer, "name": name}
 
@@ -97,6 +95,7 @@ def change_template(call: Call) -> Any:
 def _change(service: Service, now: int, asked: questions.Asked) -> Any:
     app, kept = questions.application_of(service, asked["app"]), asked["kept"]
     target = asked["target"]
+    check_targets(service, kept.template, target)
     return service.fleet.deploy(now, kept.template, kept.ref, kept.digests, app.name, target)
 
 

@@ -1,6 +1,8 @@
 """The HTTP server: cheroot with a fixed pool of threads, TLS where there is a certificate.
 
 Streams take no thread: once its head is sent, the connection is taken out of the server's hands.
+Neither do clients that have said nothing yet: cheroot would give each a thread at once, and would
+wait in its only loop for the end of a TLS handshake, so that a few silent ones could stop it.
 """
 
 import logging
@@ -16,6 +18,7 @@ from cheroot.server import HTTPConnection
 from cheroot.ssl.builtin import BuiltinSSLAdapter
 
 from ..service import Service
+from . import pages
 from .accounts import LOOPBACK
 from .app import make_app
 from .rest import Options, Rest
@@ -25,6 +28,7 @@ DEFAULT = ("127.0.0.1", 8700)
 THREADS = 64
 _TIMEOUT_S = 10
 _BACKLOG = 256
+_MOST_IDLE = 500
 _LONGEST_HEAD = 64 << 10
 
 _log = logging.getLogger(__name__)
@@ -38,6 +42,17 @@ class Connection(HTTPConnection):
     """A connection that can be taken over when the server is done with it."""
 
     take_over: Callable[[Any], None] | None = None
+    _is_greeted = False
+
+    def communicate(self) -> bool:
+        if not self._is_greeted and isinstance(self.socket, ssl.SSLSocket):
+            self._is_greeted = True
+            try:
+                self.socket.do_handshake()
+            except OSError as error:
+                _log.debug("no TLS with %s: %s", self.remote_addr, error)
+                return False
+        return bool(super().communicate())  # type: ignore[no-untyped-call]
 
     def close(self) -> None:
         taker, self.take_over = self.take_over, None
@@ -52,6 +67,25 @@ class Connection(HTTPConnection):
             super().close()
         except (OSError, errors.FatalSSLAlert):
             return  # the other side was faster
+
+
+class HttpServer(wsgi.Server):
+    """Gives a thread to a connection only when there is something to read."""
+
+    def process_conn(self, conn: Any) -> None:
+        if conn.last_used is None:
+            # Comes back when it has said something.
+            self._connections.put(conn)  # type: ignore[attr-defined]
+        else:
+            super().process_conn(conn)
+
+
+class Adapter(BuiltinSSLAdapter):
+    """Leaves the handshake to the thread that will talk to the client."""
+
+    def wrap(self, sock: Any) -> tuple[ssl.SSLSocket, dict[str, Any]]:
+        wrapped = self.context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+        return wrapped, {"wsgi.url_scheme": "https", "HTTPS": "on"}
 
 
 class Gateway(wsgi.Gateway_10):
@@ -97,7 +131,8 @@ class Server:
             raise ListenError(
                 f"cannot serve {host} with --dev: it lets in everybody, so it is for loopback only"
             )
-        self._server: Any = wsgi.Server((host, port), None, numthreads=THREADS, max=THREADS)
+        self._server: Any = HttpServer((host, port), None, numthreads=THREADS, max=THREADS)
+        self._server.keep_alive_conn_limit = _MOST_IDLE
         self._server.gateway = Gateway
         self._server.ConnectionClass = Connection
         self._server.timeout = _TIMEOUT_S
@@ -112,7 +147,7 @@ class Server:
         except OSError as error:
             raise ListenError(f"cannot listen on {host}:{port}: {error}") from error
         self.rest = Rest(service, Options(dev, certificate is not None, per_s))
-        self._server.wsgi_app = make_app(self.rest, ROUTES)
+        self._server.wsgi_app = make_app(self.rest, [*ROUTES, *pages.ROUTES])
         bound = self._server.bind_addr
         scheme = "https" if certificate is not None else "http"
         shown = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
@@ -193,7 +228,7 @@ def _parsed(listen: str) -> tuple[str, int]:
 
 def _adapter(certificate: Path, key: Path) -> Any:
     try:
-        adapter = BuiltinSSLAdapter(str(certificate), str(key))
+        adapter = Adapter(str(certificate), str(key))
     except (OSError, ssl.SSLError) as error:
         raise ListenError(f"cannot use {certificate} and {key} for TLS: {error}") from error
     adapter.context.minimum_version = ssl.TLSVersion.TLSv1_2

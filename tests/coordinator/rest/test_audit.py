@@ -72,7 +72,10 @@ def forge(line):
         (lambda lines: [*lines[:1], b"{}\n", *lines[2:]], "line 2 does not follow"),
         (lambda lines: [*lines[:1], b"what?\n", *lines[2:]], "line 2 is no entry"),
     ],
-    ids=["changed", "rewritten", "taken out", "doubled", "swapped", "begin cut off", "emptied", "garbage"],
+    ids=[
+        "changed", "rewritten", "taken out", "doubled", "swapped", "begin cut off", "emptied",
+        "garbage",
+    ],
 )  # fmt: skip
 def test_tampered_line_is_found(log, tamper, said):
     log.write_bytes(b"".join(tamper(log.read_bytes().splitlines(keepends=True))))

@@ -2,9 +2,11 @@
 
 import gzip
 import io
+import socket
 import stat
 import tarfile
 import zipfile
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -166,6 +168,16 @@ def test_head_without_end_is_refused(fleet):
     said = raw(fleet.url, b"GET /api/v1/status HTTP/1.1\r\nHost: x\r\nA: " + b"a" * (200 << 10))
 
     assert said == b"" or said.split()[1] in (b"413", b"400", b"431")
+
+
+def test_silent_clients_stop_nobody(fleet):
+    parts = urlsplit(fleet.url)
+    silent = [socket.create_connection((parts.hostname, parts.port)) for _ in range(100)]
+    try:
+        assert fleet.get("/status").status == 200
+    finally:
+        for connection in silent:
+            connection.close()
 
 
 # -- archives

@@ -1,8 +1,10 @@
 """TLS: everything works over it, the stream too, and nothing works beside it."""
 
 import shutil
+import socket
 import ssl
 import subprocess
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -58,6 +60,16 @@ def test_many_rows_go_over_tls_in_one_piece(fleet):
         rows = stream.snapshot()
 
     assert len([row for row in rows if row["kind"] == "instance"]) == 2 * 150 + 4
+
+
+def test_clients_that_begin_no_handshake_stop_nobody(fleet):
+    parts = urlsplit(fleet.url)
+    silent = [socket.create_connection((parts.hostname, parts.port)) for _ in range(100)]
+    try:
+        assert fleet.get("/status").status == 200
+    finally:
+        for connection in silent:
+            connection.close()
 
 
 def test_plain_request_is_refused(fleet):

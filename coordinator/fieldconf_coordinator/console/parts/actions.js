@@ -1,0 +1,236 @@
+// What one can do with an application and its instances: each tells first what will happen.
+
+import * as api from "../api.js";
+import * as effects from "../effects.js";
+import { h, put } from "../dom.js";
+import { NOT_DEPLOYED, STARTED, STOPPED, nameOf } from "../model.js";
+import { go } from "../router.js";
+import { store } from "../store.js";
+import { count } from "../words.js";
+import { ask, effectsList, field } from "./dialog.js";
+import { errorNote } from "./marks.js";
+import { toast } from "./toast.js";
+
+const VERBS = {
+  [STARTED]: { title: "Start", action: "Start", nothing: "It is started already." },
+  [STOPPED]: { title: "Stop", action: "Stop", danger: true, nothing: "Nothing runs there." },
+  [NOT_DEPLOYED]: { title: "Undeploy", action: "Undeploy", danger: true, nothing: "Nothing is deployed there." },
+};
+
+/** Say in a line, then in a list, what will happen. */
+function whatHappens(list, nothing) {
+  if (!list.length) return h("p", { class: "quiet section" }, nothing);
+  return [h("p", null, `What will happen to ${count(list.length, "instance")}:`), effectsList(list)];
+}
+
+/** Wish one instance, or with no path the whole application, into a state. */
+export function wish(model, application, path, wanted) {
+  const { title, action, danger, nothing } = VERBS[wanted];
+  const paths = path ? [path] : model.roots.flatMap((root) => [root, ...model.below(root)]);
+  const isEnd = wanted !== STARTED;
+  const list = effects.ofWish(model, isEnd && !path ? model.roots : paths, wanted);
+  ask({
+    title: `${title} ${path || `all of ${application}`}`,
+    body: h("div", null, whatHappens(list, nothing), bound(application, paths, model, isEnd)),
+    action,
+    danger,
+    application,
+    perform: () => api.put(`${api.applicationUrl(application)}/wanted`, { wanted, paths: path ? [path] : null }),
+  });
+}
+
+/** Warn that other applications are served by what ends. */
+function bound(application, paths, model, isEnd) {
+  if (!isEnd) return null;
+  const given = new Set(paths.flatMap((path) => [path, ...model.below(path)]).flatMap((path) => model.kindOf(path).exports));
+  const users = [];
+  for (const other of store.applications.values()) {
+    for (const [prefix, names] of Object.entries(other.bindings)) {
+      if (given.has(prefix) && names.includes(application)) users.push(`${other.name} (${prefix})`);
+    }
+  }
+  return users.length ? h("div", { class: "note wait" }, `Other applications are bound to what it exports: ${users.join(", ")}.`) : null;
+}
+
+export function remove(model, application, path) {
+  const force = h("input", { type: "checkbox" });
+  ask({
+    title: `Remove ${path}`,
+    body: h("div", null, whatHappens(effects.ofRemove(model, path), ""), h("label", { class: "check" }, force, "By force: do not wait for what runs there")),
+    action: "Remove",
+    danger: true,
+    application,
+    perform: () => api.remove(api.instanceUrl(application, path), { force: force.checked }),
+  });
+}
+
+/** Have so many copies of a root instance. */
+export function scale(model, application, path) {
+  const base = path.replace(/\d+$/, "");
+  const copies = model.roots.filter((one) => one === base || new RegExp(`^\\d+$`).test(one.slice(base.length)) && one.startsWith(base));
+  const input = h("input", { type: "number", min: "1", max: "20000", value: String(copies.length), required: true });
+  const told = h("p", { class: "section", role: "status" });
+  const tell = () => {
+    const wanted = Number(input.value);
+    const difference = wanted - copies.length;
+    const each = count(1 + model.below(path).length, "instance");
+    if (!Number.isInteger(wanted) || wanted < 1) told.textContent = "At least one stays.";
+    else if (difference > 0) told.textContent = `${count(difference, "copy", "copies")} more, each with ${each}: nodes are made, and they start.`;
+    else if (difference < 0) told.textContent = `${count(-difference, "copy", "copies")} less, each with ${each}: the last ones are stopped, undeployed and removed.`;
+    else told.textContent = "That is how many there are now.";
+  };
+  input.addEventListener("input", tell);
+  tell();
+  ask({
+    title: `Scale ${base}`,
+    body: h("div", null, field("Copies", input, `There ${copies.length === 1 ? "is one" : `are ${copies.length}`} now.`), told),
+    action: "Scale",
+    application,
+    perform: () => api.post(`${api.applicationUrl(application)}/scale`, { path, count: Number(input.value) }),
+  });
+}
+
+/** Add an instance inside another, or at the top with no parent. */
+export function add(model, application, parent) {
+  const possible = parent
+    ? model.kindOf(parent).children
+    : model.components.filter((kind) => !kind.parents.length).map((kind) => kind.name);
+  const component = h("select", null, possible.map((name) => h("option", { value: name }, name)));
+  const name = h("input", { required: true, autocapitalize: "none", spellcheck: "false" });
+  const notes = h("div");
+  const tell = () => put(notes, addNotes(model, component.value));
+  component.addEventListener("change", tell);
+  tell();
+  ask({
+    title: parent ? `Add an instance in ${parent}` : `Add an instance to ${application}`,
+    body: h("div", null, field("Component", component), field("Name", name), notes),
+    action: "Add",
+    application,
+    perform: () => api.post(`${api.applicationUrl(application)}/instances`, { parent: parent || null, name: name.value.trim(), component: component.value }),
+  });
+}
+
+function addNotes(model, component) {
+  const kind = model.kind(component);
+  const lines = [kind.installer === "target" ? "A node is made for it." : "It is deployed, then started."];
+  const needs = kind.imports.filter((one) => one.mandatory).map((one) => one.prefix);
+  const missing = needs.filter((prefix) => !model.exporters(prefix).length && !model.bindings[prefix]?.length);
+  if (needs.length) lines.push(`It needs ${needs.join(" and ")}.`);
+  if (missing.length) lines.push(`Nobody exports ${missing.join(" and ")}: it will wait.`);
+  const users = model.paths.filter((path) => model.kindOf(path).imports.some((one) => kind.exports.includes(one.prefix)));
+  if (users.length) lines.push(`${count(users.length, "instance")} that ${users.length === 1 ? "imports" : "import"} from it ${users.length === 1 ? "is" : "are"} updated: ${users.slice(0, 5).map(nameOf).join(", ")}${users.length > 5 ? " …" : ""}.`);
+  return h("p", { class: "section" }, lines.join(" "));
+}
+
+/** Delete an application of which nothing is deployed. */
+export function deleteApplication(application) {
+  ask({
+    title: `Delete ${application}`,
+    body: h("p", { class: "section" }, "The application and its wishes are forgotten. Its template stays. This is possible only when nothing of it is deployed."),
+    action: "Delete",
+    danger: true,
+    perform: () => api.remove(api.applicationUrl(application)),
+    done: () => {
+      toast(`${application} is deleted.`);
+      go("");
+    },
+  });
+}
+
+/** Do something small at once, and say how it went. */
+export async function atOnce(what, text) {
+  try {
+    await what();
+    toast(text);
+  } catch (error) {
+    toast(`${error.message}${error.hint ? ` — ${error.hint}` : ""}`);
+  }
+}
+
+export function retry(application, path) {
+  return atOnce(() => api.post(`${api.applicationUrl(application)}/retry`, { path: path || null }), "It is tried again.");
+}
+
+export function cancelStep(application, path) {
+  return atOnce(() => api.post(`${api.applicationUrl(application)}/cancel`, { path }), "The step is being ended.");
+}
+
+/** Choose a template and a name, see what it changes, deploy it. */
+export async function deploy({ template, application } = {}) {
+  let templates;
+  try {
+    templates = (await api.getAll("/templates")).filter((one) => !application || !template || one.id === template);
+  } catch (error) {
+    toast(error.message);
+    return;
+  }
+  if (!templates.length) {
+    toast("There is no template: upload one first.");
+    go("templates", [], { upload: "1" });
+    return;
+  }
+  const form = deployForm(templates, template, application);
+  ask({
+    title: application ? `Change ${application} to another template` : "Deploy a template",
+    body: form.element,
+    action: "Deploy",
+    wide: true,
+    perform: form.perform,
+    done: (answer) => form.name() && go("applications", [answer.name ?? form.name()]),
+  });
+  form.look();
+}
+
+function deployForm(templates, template, application) {
+  const choice = h("select", null, templates.map((one) => h("option", { value: one.id }, `${one.name} ${one.version}${sameName(templates, one) ? ` (${one.id.slice(0, 8)})` : ""}`)));
+  if (template) choice.value = template;
+  const chosen = () => templates.find((one) => one.id === choice.value);
+  const name = h("input", { value: application ?? chosen().name, autocapitalize: "none", spellcheck: "false" });
+  if (application) name.readOnly = true;
+  const target = h("input", { placeholder: "the coordinator's default", autocapitalize: "none", spellcheck: "false", list: "targets-known" });
+  const targets = h("datalist", { id: "targets-known" }, [...new Set([...store.nodes.values()].map((node) => node.target))].map((one) => h("option", { value: one })));
+  const targetField = field("Target", target, "Where its nodes come from, such as local or memory.");
+  const plan = h("div");
+  const exists = () => store.applications.has(name.value.trim());
+  let turn = 0;
+
+  async function look() {
+    turn += 1;
+    const mine = turn;
+    targetField.hidden = exists();
+    try {
+      const found = await api.get(`/templates/${encodeURIComponent(choice.value)}/plan`, { application: name.value.trim() });
+      if (mine === turn) put(plan, shownPlan(found));
+    } catch (error) {
+      if (mine === turn) put(plan, errorNote(error));
+    }
+  }
+
+  choice.addEventListener("change", () => {
+    if (!application) name.value = chosen().name;
+    look();
+  });
+  name.addEventListener("change", look);
+  return {
+    element: h("div", null, field("Template", choice), field("Application", name), targetField, targets, plan),
+    look,
+    name: () => name.value.trim(),
+    perform: async () => {
+      const wanted = name.value.trim();
+      if (exists()) return { ...(await api.put(`${api.applicationUrl(wanted)}/template`, { template: choice.value })), name: wanted };
+      return api.post("/applications", { template: choice.value, name: wanted, ...(target.value.trim() ? { target: target.value.trim() } : {}) });
+    },
+  };
+}
+
+const sameName = (templates, one) => templates.some((other) => other !== one && other.name === one.name && other.version === one.version);
+
+const WORDS = { add: "is added", remove: "is removed", upgrade: "gets another recipe", change: "gets other exports or data" };
+
+/** Return what a template would change. */
+export function shownPlan(plan) {
+  const list = Object.entries(WORDS).flatMap(([name, text]) => plan[name].map((path) => [path, text]));
+  const counts = Object.keys(WORDS).filter((name) => plan[name].length).map((name) => `${plan[name].length} ${{ add: "added", remove: "removed", upgrade: "upgraded", change: "changed" }[name]}`);
+  const head = plan.new ? `A new application: ${count(plan.add.length, "instance")}.` : counts.length ? `A change of ${plan.application}: ${counts.join(", ")}.` : `${plan.application} is like that already: nothing changes.`;
+  return h("div", null, h("p", null, h("span", { class: "strong" }, "What will happen. "), head), list.length ? effectsList(list) : null);
+}
