@@ -360,7 +360,10 @@ class Client:
         return RequestError(
             "lost",
             f"the coordinator at {self.place.url} closed the connection before it answered: {said}",
-            "'fieldconf status' tells whether it was done",
+            "'fieldconf status' tells whether it was done"
+            if self._is_tls or self.place.folder is not None
+            else "does it speak TLS? then its address begins with https://; "
+            "otherwise 'fieldconf status' tells whether it was done",
         )
 
     def _timeout(self) -> RequestError:
