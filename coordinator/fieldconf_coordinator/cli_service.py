@@ -72,7 +72,9 @@ def up(
     try:
         with running.coordinator(data, make, options) as service:
             click.echo(f"coordinator of fleet {service.fleet_id}, data folder {data}")
-            click.echo(f"broker: {service.broker.url}. {service.broker.notice}".rstrip())
+            click.echo(f"broker: {service.broker.url}")
+            if service.broker.notice:
+                click.echo(click.wrap_text(service.broker.notice, 79, "  ", "  "))
             with serving(service, listen, dev, certificate(tls_cert, tls_key)) as server:
                 click.echo(f"console and REST interface: {server.url}")
                 if server.first_token is not None:

@@ -216,7 +216,7 @@ class Demo:
             return len(reached) == count == len(self._backends())
 
         self._until(all_reached, f"requests reach {count} web servers, but only {sorted(reached)}")
-        self._say(f"  requests through the load balancer reach {', '.join(sorted(reached))}")
+        self._say(f"  the load balancer reaches {', '.join(sorted(reached))}")
 
     # -- looking
 

@@ -10,9 +10,9 @@ from support.waiting import until
 
 CHAPTERS = [
     "Deploying web-cluster",
-    "requests through the load balancer reach /web-vm1/web, /web-vm2/web\n",
+    "the load balancer reaches /web-vm1/web, /web-vm2/web\n",
     "Adding a web server",
-    "reach /web-vm1/web, /web-vm2/web, /web-vm3/web",
+    "reaches /web-vm1/web, /web-vm2/web, /web-vm3/web",
     "Killing the service of /web-vm1/web",
     "it runs again, as process",
     "Killing node /web-vm2",

@@ -202,11 +202,19 @@ class Session(Client):
 
 
 @contextmanager
-def served(folder, dev=False, certificate=None, per_s=100_000.0, context=None, **options):
+def served(
+    folder,
+    dev=False,
+    certificate=None,
+    per_s=100_000.0,
+    context=None,
+    listen="127.0.0.1:0",
+    **options,
+):
     """Run and serve a coordinator on a data folder, with nodes in memory."""
     chosen = Options(**{"target": "memory", "reconnect_ms": 200, "machines_s": 0.2, **options})
     with running.coordinator(folder, EmbeddedBroker, chosen) as service:
-        with serving(service, "127.0.0.1:0", dev, certificate, per_s) as server:
+        with serving(service, listen, dev, certificate, per_s) as server:
             thread = threading.Thread(target=service.run, name="coordinator", daemon=True)
             thread.start()
             try:

@@ -74,6 +74,8 @@ export class Live {
     ]) {
       target.addEventListener(name, () => this.#look());
     }
+    // No need to wait until the silence tells.
+    window.addEventListener("offline", () => this.#abort?.abort());
   }
 
   /** Watch this scope ({application, instances, logs}) from now on. */

@@ -9,7 +9,6 @@
   start: who can read that folder owns the fleet anyway.
 """
 
-import hashlib
 import hmac
 import secrets
 import threading
@@ -22,6 +21,7 @@ from urllib.parse import urlsplit
 
 from .envelope import Refusal
 from .limits import Failures
+from .passwords import digest_of, hash_password, is_password
 from .routes import ANYBODY, ROLES
 
 COOKIE = "fieldconf"
@@ -30,7 +30,6 @@ SESSION_S = 7 * 86_400
 LOOPBACK = frozenset(("127.0.0.1", "::1", "::ffff:127.0.0.1"))
 _LOOPBACK_HOSTS = frozenset(("127.0.0.1", "localhost", "::1"))
 
-_COST = (1 << 14, 8, 1)
 _MOST_SESSIONS = 1000
 
 Row = dict[str, Any]
@@ -59,36 +58,6 @@ class Who:
 
 
 NOBODY = Who("", ANYBODY)
-
-
-def hash_password(password: str) -> bytes:
-    """Return what is kept of a password."""
-    salt = secrets.token_bytes(16)
-    return ":".join(
-        ["scrypt", *map(str, _COST), salt.hex(), _scrypt(password, salt, _COST)]
-    ).encode()
-
-
-def is_password(password: str, kept: bytes) -> bool:
-    """Tell whether `kept` was made of this password."""
-    _, n, r, p, salt, digest = kept.decode().split(":")
-    cost = (int(n), int(r), int(p))
-    return hmac.compare_digest(_scrypt(password, bytes.fromhex(salt), cost), digest)
-
-
-# Each takes 16 MB.
-_hashing = threading.Semaphore(2)
-
-
-def _scrypt(password: str, salt: bytes, cost: tuple[int, int, int]) -> str:
-    n, r, p = cost
-    with _hashing:
-        return hashlib.scrypt(password.encode(), salt=salt, n=n, r=r, p=p, dklen=32).hex()
-
-
-def digest_of(secret: str) -> str:
-    """Return what is kept of a token or a session id."""
-    return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()
 
 
 class Accounts:

@@ -84,7 +84,7 @@ def _callback(rest: Rest, route: Route) -> Callable[..., Any]:
         answer = _answer(rest, route, environ, params)
         rest.requests.count(route.method, route.path, answer.status, time.monotonic() - began)
         headers = {**_HEADERS, "Content-Type": answer.type, **answer.headers}
-        if answer.take_over is None:
+        if answer.take_over is None or environ["REQUEST_METHOD"] == "HEAD":
             return bottle.HTTPResponse(answer.body, answer.status, headers)
         environ["fieldconf.take_over"](answer.take_over)
         # Of a list Bottle would tell the length.

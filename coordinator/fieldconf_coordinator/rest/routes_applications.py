@@ -1,4 +1,4 @@
-"""Applications and their instances: what there is, and what is wished of it."""
+"""Applications: made, described, changed, deleted; their graph, logs, reasons and bindings."""
 
 from typing import Any
 
@@ -8,13 +8,10 @@ from .common import (
     CHANGE_ID,
     COUNT,
     COUNTS,
-    INSTANCE,
     NAME,
     PAGE,
     PATH,
-    STATE,
     TIME,
-    WISH,
     YES_NO,
     absolute,
     page_of,
@@ -118,94 +115,6 @@ def read_logs(call: Call) -> Any:
     return call.ask(questions.logs, **asked, after=call.query.get("after"))
 
 
-def list_instances(call: Call) -> Answer:
-    asked = {**call.query, **page_of(call.query), "app": call.params["app"]}
-    if "under" in asked:
-        asked["under"] = absolute(asked["under"])
-    return page(*call.ask(questions.instances, **asked))
-
-
-def describe_instance(call: Call) -> Any:
-    path = absolute(call.params["path"])
-    return call.ask(questions.instance, app=call.params["app"], path=path)
-
-
-def add_instance(call: Call) -> Answer:
-    """Add an instance, at the top or inside of another; it is wished started."""
-    answer = call.once(_add, app=call.params["app"], **call.body)
-    where = f"/api/v1/applications/{call.params['app']}/instances{answer['path']}"
-    return Answer(answer, headers={"Location": where})
-
-
-def _add(service: Service, now: int, asked: questions.Asked) -> Any:
-    return service.fleet.add_instance(
-        now,
-        asked["app"],
-        asked.get("parent"),
-        asked["name"],
-        asked["component"],
-        asked.get("exports"),
-        asked.get("data"),
-    )
-
-
-def remove_instance(call: Call) -> Any:
-    """Take an instance, with all below it, out of the application."""
-    return call.ask(
-        lambda s, now, a: s.fleet.remove(now, a["app"], a["path"], a["force"]),
-        app=call.params["app"],
-        path=absolute(call.params["path"]),
-        force=call.query.get("force", False),
-    )
-
-
-def set_wanted(call: Call) -> Any:
-    """Wish one instance, several, or all into a state."""
-    return call.ask(_wish, app=call.params["app"], **_of(call.body, "wanted", "paths", "force"))
-
-
-def _wish(service: Service, now: int, asked: questions.Asked) -> Any:
-    app = questions.application_of(service, asked["app"])
-    paths = asked.get("paths")
-    # All are looked up before the first one changes.
-    found = [None] if paths is None else [questions.instance_of(app, p).path for p in paths]
-    force = asked.get("force", False)
-    done = [service.fleet.set_wish(now, app.name, p, asked["wanted"], force) for p in found]
-    return {"change": done[-1]["change"], "changes": [one["change"] for one in done]}
-
-
-def scale(call: Call) -> Any:
-    """Have so many copies of a root instance, with all inside of it."""
-    return call.once(
-        lambda s, now, a: s.fleet.scale(now, a["app"], a["path"], a["count"]),
-        app=call.params["app"],
-        **_of(call.body, "path", "count"),
-    )
-
-
-def retry(call: Call) -> Any:
-    """Try again at once what failed: of one instance, or of all."""
-    return call.ask(
-        lambda s, now, a: s.fleet.retry(now, a["app"], a.get("path")),
-        app=call.params["app"],
-        **_of(call.body, "path"),
-    )
-
-
-def cancel_step(call: Call) -> Any:
-    """End the step that an instance runs right now."""
-    return call.ask(
-        lambda s, now, a: s.fleet.cancel(now, a["app"], a["path"]),
-        app=call.params["app"],
-        path=call.body["path"],
-    )
-
-
-def cancel_change(call: Call) -> Any:
-    """End the steps that run for a change, and watch it no more. What is wished stays wished."""
-    return call.ask(lambda s, now, a: s.fleet.cancel_change(now, a["id"]), id=call.params["change"])
-
-
 def list_bindings(call: Call) -> Any:
     return call.ask(questions.application, app=call.params["app"])["bindings"]
 
@@ -235,30 +144,6 @@ def _of(body: Any, *names: str) -> dict[str, Any]:
 
 _REASON = record("path text", path=PATH, text=text())
 _LOG = record("at path step text", at=TIME, path=text(), step=text(), text=text(100_000))
-_SENT = record("sent offline", sent=COUNT, offline=items(text(40)))
-_IMPORT = record(
-    "prefix names mandatory external missing providers total",
-    prefix=text(),
-    names=items(text()),
-    mandatory=YES_NO,
-    external=YES_NO,
-    missing=YES_NO,
-    providers=items(record("application path state", application=NAME, path=PATH, state=STATE)),
-    total=COUNT,
-)
-_DETAIL = {
-    **INSTANCE,
-    "properties": {
-        **INSTANCE["properties"],
-        "application": NAME,
-        "parent": or_null(PATH),
-        "children": items(PATH, 100_000),
-        "data": mapping(text(100_000)),
-        "added": {**YES_NO, "description": "at run time: no new version takes it away"},
-        "reported": STATE,
-        "imports": items(_IMPORT),
-    },
-}
 _COMPONENT = record(
     "name installer exports imports children parents",
     name=text(),
@@ -279,13 +164,9 @@ _COMPONENT = record(
     extends=or_null(text()),
     note=text(100_000),
 )
-_CHANGES = record("change changes", change=text(20), changes=items(text(20), 1000))
-_PATHS = record("change paths", change=text(20), paths=items(PATH, 100_000))
-_BEGUN = record("change path", change=text(20), path=PATH)
 _CREATED = record("change application name", change=text(20), application=text(20), name=NAME)
 _TEMPLATE = text(64, minLength=1, description="id of an uploaded template")
 _AT = Parameter("path", PATH, "Of the instance.", required=True)
-_FORCE = Parameter("force", YES_NO, "true: destroy its nodes without waiting for what runs there.")
 _BASE = "/api/v1/applications"
 _APP = _BASE + "/{app}"
 
@@ -384,114 +265,6 @@ ROUTES = [
             Parameter("limit", whole(1, 1000), "How many parts at most; 200 unless told."),
             Parameter("after", TIME, "Only what was printed later."),
         ),
-    ),
-    Route(
-        "GET",
-        _APP + "/instances",
-        list_instances,
-        "viewer",
-        "List the instances by path: parents before children.",
-        INSTANCE,
-        query=(
-            *PAGE,
-            Parameter("under", PATH, "Only this one and those below it."),
-            Parameter("state", STATE, "Only those in this state."),
-            Parameter("problem", YES_NO, "Only those with a problem, or without."),
-            Parameter("q", text(200), "Only those with this text in their path."),
-        ),
-        is_list=True,
-    ),
-    Route(
-        "POST",
-        _APP + "/instances",
-        add_instance,
-        "operator",
-        "Add an instance.",
-        _BEGUN,
-        record(
-            "name component",
-            parent=or_null(PATH),
-            name=text(128, minLength=1),
-            component=NAME,
-            exports=mapping(text(100_000)),
-            data=mapping(text(100_000)),
-        ),
-        status=202,
-        creates=True,
-        example={"parent": "/web-vm", "name": "web2", "component": "Web"},
-        shown={"change": "8", "path": "/web-vm/web2"},
-    ),
-    Route(
-        "GET",
-        _APP + "/instances/{path}",
-        describe_instance,
-        "viewer",
-        "Describe an instance: exports, imports with their providers, data, children.",
-        _DETAIL,
-    ),
-    Route(
-        "DELETE",
-        _APP + "/instances/{path}",
-        remove_instance,
-        "operator",
-        "Remove an instance and all below it.",
-        CHANGE_ID,
-        query=(_FORCE,),
-        status=202,
-    ),
-    Route(
-        "PUT",
-        _APP + "/wanted",
-        set_wanted,
-        "operator",
-        "Wish one instance, several, or all into a state.",
-        _CHANGES,
-        record("wanted", wanted=WISH, paths=or_null(items(PATH, 1000, minItems=1)), force=YES_NO),
-        status=202,
-        example={"wanted": "deployed-stopped", "paths": ["/web-vm/web"]},
-        shown={"change": "9", "changes": ["9"]},
-    ),
-    Route(
-        "POST",
-        _APP + "/scale",
-        scale,
-        "operator",
-        "Have so many copies of a root instance.",
-        _PATHS,
-        record("path count", path=PATH, count=whole(1, 20_000)),
-        status=202,
-        creates=True,
-        example={"path": "/web-vm", "count": 3},
-        shown={"change": "10", "paths": ["/web-vm1", "/web-vm2"]},
-    ),
-    Route(
-        "POST",
-        _APP + "/retry",
-        retry,
-        "operator",
-        "Try again at once what failed.",
-        _SENT,
-        record("", path=or_null(PATH)),
-        example={"path": "/web-vm/web"},
-    ),
-    Route(
-        "POST",
-        _APP + "/cancel",
-        cancel_step,
-        "operator",
-        "End the step that an instance runs.",
-        _SENT,
-        record("path", path=PATH),
-        example={"path": "/web-vm/web"},
-    ),
-    Route(
-        "POST",
-        "/api/v1/changes/{change}/cancel",
-        cancel_change,
-        "operator",
-        "End the steps that run for a change, and watch it no more.\n\nWhat is wished stays "
-        "wished, and is tried again; wish something else to go back.",
-        _SENT,
     ),
     Route(
         "GET",

@@ -4,6 +4,7 @@ from . import (
     routes_accounts,
     routes_applications,
     routes_fleet,
+    routes_instances,
     routes_targets,
     routes_templates,
 )
@@ -12,6 +13,7 @@ from .routes import Route
 ROUTES: list[Route] = [
     *routes_fleet.ROUTES,
     *routes_applications.ROUTES,
+    *routes_instances.ROUTES,
     *routes_templates.ROUTES,
     *routes_targets.ROUTES,
     *routes_accounts.ROUTES,

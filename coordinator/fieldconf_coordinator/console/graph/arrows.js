@@ -101,12 +101,21 @@ export function bundleStatus(model, bundle) {
 }
 
 /** Return the curve between two rectangles: {d, x, y} with the middle, where a label can stand. */
-export function curve(from, to) {
+export function curve(from, to, flow = "right") {
+  if (flow === "down" && to.top >= from.bottom) return dropped(from, to);
   const y1 = from.y + from.h / 2;
   const y2 = to.y + to.h / 2;
   if (to.x >= from.x + from.w - 2) return bent(from.x + from.w, y1, to.x - 2, y2, 1, 1);
   if (to.x + to.w <= from.x + 2) return bent(from.x, y1, to.x + to.w + 2, y2, -1, -1);
   return bent(from.x + from.w, y1, to.x + to.w + 2, y2, 1, -1);
+}
+
+/** Return the curve from the foot of one box to the top of another. */
+function dropped(from, to) {
+  const [x1, x2] = [from.x + from.w / 2, to.x + to.w / 2];
+  const [y1, y2] = [from.bottom, to.top - 2];
+  const reach = Math.max(20, (y2 - y1) / 2);
+  return { d: `M${x1} ${y1}C${x1} ${y1 + reach} ${x2} ${y2 - reach} ${x2} ${y2}`, x: (x1 + x2) / 2, y: (y1 + y2) / 2 };
 }
 
 function bent(x1, y1, x2, y2, out, into) {

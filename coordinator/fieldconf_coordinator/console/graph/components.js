@@ -4,7 +4,7 @@ import { h } from "../dom.js";
 import { Model, STARTED } from "../model.js";
 import { turn } from "../router.js";
 import { count } from "../words.js";
-import { Picture } from "./draw.js";
+import { Picture, flowOf } from "./draw.js";
 import { layout } from "./layout.js";
 
 /** Return what the page of an application draws as its view of components. */
@@ -27,7 +27,7 @@ export function componentPicture(host, name) {
       again(instances);
       model = new Model(instances.components, rowsOf(instances.components), instances.bindings);
       const kinds = new Map(model.components.map((kind) => [kind.name, kind]));
-      picture.show(model, layout(forest(model), kinds));
+      picture.show(model, layout(forest(model), kinds, flowOf(place)));
     },
     update() {
       again(this.instances);

@@ -81,7 +81,7 @@ export class Picture {
     for (const name of ["frames", "boxes", "arrows", "near"]) this.#parts[name].replaceChildren();
     append(this.#parts.frames, plan.groups.map((frame) => this.#frame(frame)));
     for (const box of plan.boxes) this.#parts.boxes.append(this.#box(box));
-    this.#outsiders(model);
+    this.#outsiders(model, plan);
     this.#arrows = [];
     const { pairs, bundles } = arrowsOf(model, plan);
     for (const pair of pairs) this.#pair(pair, this.#parts.arrows, this.#arrows);
@@ -190,11 +190,12 @@ export class Picture {
     if (under) under.textContent = shortened(text, (box.w - 22) / 5.7);
   }
 
-  /** Applications that serve external imports stand at the right. */
-  #outsiders(model) {
+  /** Applications that serve external imports stand at the end. */
+  #outsiders(model, plan) {
     const names = [...new Set(Object.values(model.bindings).flat())];
     names.forEach((name, row) => {
-      const box = { ...OUTSIDE, x: this.#plan.width + 80, y: row * (OUTSIDE.h + 16) };
+      const isDown = this.#plan.flow === "down";
+      const box = isDown ? { ...OUTSIDE, x: row * (OUTSIDE.w + 16), y: plan.height + 60 } : { ...OUTSIDE, x: plan.width + 80, y: row * (OUTSIDE.h + 16) };
       const path = `app:${name}`;
       const element = svg(
         "g",
@@ -206,9 +207,10 @@ export class Picture {
       this.#boxes.set(path, { box, element, isOutside: true });
       this.#parts.boxes.append(element);
     });
-    if (!names.length) return;
-    this.#plan.width += 80 + OUTSIDE.w;
-    this.#plan.height = Math.max(this.#plan.height, names.length * (OUTSIDE.h + 16));
+    for (const { box } of [...this.#boxes.values()].filter((known) => known.isOutside)) {
+      this.#plan.width = Math.max(this.#plan.width, box.x + box.w);
+      this.#plan.height = Math.max(this.#plan.height, box.y + box.h);
+    }
   }
 
   // -- arrows
@@ -217,7 +219,7 @@ export class Picture {
     const from = this.#boxes.get(pair.from)?.box;
     if (!from) return;
     const target = this.#boxes.get(pair.to)?.box;
-    const line = target ? curve(headOf(from), headOf(target)) : stub(headOf(from));
+    const line = target ? curve(headOf(from), headOf(target), this.#plan.flow) : stub(headOf(from));
     const element = svg("path", { d: line.d });
     const label = target ? null : svg("text", { class: "arrow-label missing", x: line.x + 4, y: line.y + 4 }, `${pair.prefix}: nobody`);
     const update = () => {
@@ -240,7 +242,7 @@ export class Picture {
   }
 
   #bundle(bundle) {
-    const line = curve(bundle.from, bundle.to);
+    const line = curve(headOf(bundle.from), headOf(bundle.to), this.#plan.flow);
     const element = svg("path", { d: line.d });
     const label = svg("text", { x: line.x, y: line.y - 6, "text-anchor": "middle" }, bundle.prefix);
     const update = () => {
@@ -305,9 +307,17 @@ export class Picture {
   }
 }
 
+const NARROW = 620;
+
+/** Return which way layers follow each other in a place as wide as this. */
+export function flowOf(place) {
+  return place.clientWidth < NARROW ? "down" : "right";
+}
+
 /** Arrows end at the head of a box that holds others, in the middle of one that does not. */
 function headOf(box) {
-  return box.holds ? { ...box, h: box.small ? 16 : 42 } : box;
+  const ends = { ...box, top: box.y, bottom: box.y + box.h };
+  return box.holds ? { ...ends, h: box.small ? 16 : 42 } : ends;
 }
 
 function stub(box) {

@@ -12,20 +12,26 @@ const TILE = { lead: 16, leaf: 16, pad: 4, gap: 5, layer: 8, letter: 4.6, least:
 const MANY_ALIKE = 8;
 const MANY_BOXES = 60;
 const SWEEPS = 4;
+// Layers follow each other to the right; on a narrow screen, down.
+const AXES = {
+  right: { along: "x", across: "y", length: "w", breadth: "h", wide: 1.3, alike: 1 },
+  down: { along: "y", across: "x", length: "h", breadth: "w", wide: 0.6, alike: 2 },
+};
 
 /**
  * Lay out a forest.
  *
  * roots: [{path, name, component, under, children: […]}]; under: letters of the line below the name
  * kinds: component → {imports: [{prefix}], exports: [prefix]}
+ * flow: "right" or "down"
  * Returns {width, height, boxes, groups}: boxes are [{path, x, y, w, h, holds, small}], parents
  * before children; groups are the frames around many of one form, {x, y, w, h, label, paths}.
  */
-export function layout(roots, kinds) {
-  const forms = new Forms(kinds);
+export function layout(roots, kinds, flow = "right") {
+  const forms = new Forms(kinds, AXES[flow]);
   const many = countAll(roots) > MANY_BOXES;
   const block = arrange(roots, forms, FULL, many);
-  const out = { width: block.w, height: block.h, boxes: [], groups: [] };
+  const out = { width: block.w, height: block.h, boxes: [], groups: [], flow };
   emit(block, roots, 0, 0, forms, out);
   return out;
 }
@@ -40,8 +46,9 @@ class Forms {
   #known = new Map();
   #wants = new Map();
 
-  constructor(kinds) {
+  constructor(kinds, axis) {
     this.kinds = kinds;
+    this.axis = axis;
   }
 
   of(node) {
@@ -54,14 +61,6 @@ class Forms {
       this.#known.set(node, found);
     }
     return found;
-  }
-
-  /** Return the children in an order that is the same for all trees of a form. */
-  ordered(nodes) {
-    return nodes
-      .map((node, place) => [this.of(node), place, node])
-      .sort((a, b) => a[0] - b[0] || a[1] - b[1])
-      .map(([, , node]) => node);
   }
 
   /** Return {needs, gives}: prefixes that anything in the tree imports and exports. */
@@ -87,13 +86,15 @@ function arrange(nodes, forms, size, many) {
   const groups = grouped(nodes, forms).map((members) => groupOf(members, forms, size, many));
   const { layers, loose } = layered(groups, forms);
   const block = { w: 0, h: 0, parts: [] };
-  const tall = Math.max(...layers.map((layer) => heightOf(layer, size)), 0);
-  const limit = Math.max(Math.sqrt(areaOf(groups) * 0.7), ...groups.map((group) => group.h), size.small ? 0 : 320);
+  const { axis } = forms;
+  const broad = Math.max(...layers.map((layer) => breadthOf(layer, size, axis)), 0);
+  const least = size.small ? 0 : 320;
+  const limit = Math.max(Math.sqrt((areaOf(groups) * 0.9) / axis.wide) * (axis.along === "x" ? 1 : 0.7), ...groups.map((group) => group[axis.breadth]), least);
   for (const layer of layers) {
-    const columns = cutColumns(layer, Math.max(limit, 1), size);
-    placeColumns(columns, block, Math.min(tall, limit), size);
+    const columns = cutColumns(layer, limit, size, axis);
+    placeColumns(columns, block, Math.min(broad, limit), size, axis);
   }
-  if (loose.length) placeLoose(loose, block, size);
+  if (loose.length) placeLoose(loose, block, size, axis);
   return block;
 }
 
@@ -118,7 +119,7 @@ function groupOf(members, forms, around, many) {
   const own = Math.min(size.most, Math.max(size.least, Math.max(letters, under) * size.letter + 28));
   const w = inner ? Math.max(own, inner.w + 2 * size.pad) : own;
   const h = inner ? size.lead + inner.h + size.pad : size.leaf;
-  const columns = columnsOf(members.length, w + size.gap, h + size.gap);
+  const columns = columnsOf(members.length, w + size.gap, h + size.gap, forms.axis);
   const rows = Math.ceil(members.length / columns);
   const framed = isTiled && !around.small;
   const edge = framed ? 14 : 0;
@@ -135,9 +136,9 @@ function groupOf(members, forms, around, many) {
   };
 }
 
-function columnsOf(number, w, h) {
-  if (number <= 4) return 1;
-  return Math.max(1, Math.min(number, Math.round(Math.sqrt((number * h * 1.3) / w))));
+function columnsOf(number, w, h, axis) {
+  if (number <= 4) return Math.min(number, axis.alike);
+  return Math.max(1, Math.min(number, Math.round(Math.sqrt((number * h * axis.wide) / w))));
 }
 
 /** Return layers of groups, importers first, and those that have nothing to do with others. */
@@ -224,43 +225,43 @@ function middleOf(places, at, otherwise) {
   return places.reduce((sum, place) => sum + at.get(place), 0) / places.length;
 }
 
-const heightOf = (layer, size) => layer.reduce((sum, group) => sum + group.h + 2 * size.gap, -2 * size.gap);
+const breadthOf = (layer, size, axis) => layer.reduce((sum, group) => sum + group[axis.breadth] + 2 * size.gap, -2 * size.gap);
 const areaOf = (groups) => groups.reduce((sum, group) => sum + group.w * group.h, 0);
 
-/** Cut a layer that is too tall into columns. */
-function cutColumns(layer, limit, size) {
+/** Cut a layer that is too broad into several. */
+function cutColumns(layer, limit, size, axis) {
   const columns = [[]];
-  let height = 0;
+  let broad = 0;
   for (const group of layer) {
-    if (height && height + group.h > limit) {
+    if (broad && broad + group[axis.breadth] > limit) {
       columns.push([]);
-      height = 0;
+      broad = 0;
     }
     columns[columns.length - 1].push(group);
-    height += group.h + 2 * size.gap;
+    broad += group[axis.breadth] + 2 * size.gap;
   }
   return columns;
 }
 
-function placeColumns(columns, block, tall, size) {
-  let x = block.w ? block.w + size.layer : 0;
+function placeColumns(columns, block, broad, size, axis) {
+  let along = block[axis.length] ? block[axis.length] + size.layer : 0;
   for (const column of columns) {
-    const h = heightOf(column, size);
-    let y = Math.max(0, (tall - h) / 2);
-    const w = Math.max(...column.map((group) => group.w));
+    let across = Math.max(0, (broad - breadthOf(column, size, axis)) / 2);
+    const long = Math.max(...column.map((group) => group[axis.length]));
     for (const group of column) {
-      block.parts.push({ group, x: x + (w - group.w) / 2, y });
-      y += group.h + 2 * size.gap;
+      const middle = along + (long - group[axis.length]) / 2;
+      block.parts.push({ group, [axis.along]: middle, [axis.across]: across });
+      across += group[axis.breadth] + 2 * size.gap;
     }
-    block.w = x + w;
-    block.h = Math.max(block.h, y - 2 * size.gap);
-    x = block.w + 2 * size.gap;
+    block[axis.length] = along + long;
+    block[axis.breadth] = Math.max(block[axis.breadth], across - 2 * size.gap);
+    along = block[axis.length] + 2 * size.gap;
   }
 }
 
 /** Place what nobody depends on in rows below. */
-function placeLoose(loose, block, size) {
-  const widest = Math.max(block.w, Math.sqrt(areaOf(loose) * 1.8), ...loose.map((group) => group.w));
+function placeLoose(loose, block, size, axis) {
+  const widest = Math.max(block.w, Math.sqrt(areaOf(loose) * 1.4 * axis.wide), ...loose.map((group) => group.w));
   let x = 0;
   let y = block.h ? block.h + 2 * size.gap : 0;
   let tall = 0;

@@ -3,7 +3,7 @@
 import * as api from "../api.js";
 import { h, put, say } from "../dom.js";
 import { layout } from "../graph/layout.js";
-import { Picture } from "../graph/draw.js";
+import { Picture, flowOf } from "../graph/draw.js";
 import { Model, NOT_DEPLOYED, STARTED, STOPPED, nameOf } from "../model.js";
 import { go, to, turn } from "../router.js";
 import { store } from "../store.js";
@@ -224,7 +224,7 @@ class Page {
         const isEmpty = !model.paths.length;
         place.hidden = isEmpty;
         nothing.hidden = !isEmpty;
-        picture.show(model, layout(forest(model), kindsOf(model)));
+        picture.show(model, layout(forest(model), kindsOf(model), flowOf(place)));
       },
       update: (paths) => picture.update(paths),
       select: (path) => picture.select(path),

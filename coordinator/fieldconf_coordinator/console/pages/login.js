@@ -8,7 +8,7 @@ import { field } from "../parts/dialog.js";
 
 /** Return the form; `done` is called when somebody is logged in. */
 export function form(done) {
-  const user = h("input", { name: "user", autocomplete: "username", autocapitalize: "none", required: true });
+  const user = h("input", { name: "user", autocomplete: "username", autocapitalize: "none" });
   const password = h("input", { name: "password", type: "password", autocomplete: "current-password" });
   const token = h("input", { name: "token", type: "password", autocomplete: "off" });
   const byPassword = h("div", null, field("User", user), field("Password", password));

@@ -1,0 +1,25 @@
+"""What the tests of the console share: a browser for all of them, a page for each."""
+
+import pytest
+
+from support import browser as browsers
+from support.rest import served
+
+
+@pytest.fixture(scope="session")
+def browser():
+    with browsers.browser() as opened:
+        yield opened
+
+
+@pytest.fixture
+def page(browser):
+    with browsers.page(browser) as opened:
+        opened.set_default_timeout(20_000)
+        yield opened
+
+
+@pytest.fixture
+def fleet(tmp_path):
+    with served(tmp_path / "data", dev=True) as fleet:
+        yield fleet

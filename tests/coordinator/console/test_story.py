@@ -1,0 +1,235 @@
+"""People's stories with the console, in a real browser."""
+
+import re
+
+import pytest
+
+from fieldconf_coordinator.supervised import kept_port
+from support.rest import WEB_CLUSTER, served, zipped
+from support.waiting import until
+
+expect = pytest.importorskip("playwright.sync_api", reason="needs playwright").expect
+expect.set_options(timeout=30_000)
+
+
+def box(page, path):
+    return page.locator(f'.picture [data-path="{path}"]')
+
+
+def panel(page):
+    return page.get_by_role("complementary", name="Selected instance")
+
+
+def expect_all(page, paths, tone):
+    for path in paths:
+        expect(box(page, path)).to_have_class(re.compile(rf"\b{tone}\b"))
+
+
+ALL = [f"/{vm}{inner}" for vm, name in
+       (("lb-vm", "lb"), ("web-vm1", "web"), ("web-vm2", "web"), ("data-vm", "data"))
+       for inner in ("", f"/{name}")]  # fmt: skip
+
+
+def upload(page, name, content):
+    page.get_by_role("button", name="Upload a template").first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Archive").set_input_files(
+        {"name": name, "mimeType": "application/zip", "buffer": content}
+    )
+    return dialog
+
+
+def test_an_application_is_deployed_breaks_tells_why_and_is_mended(fleet, page):
+    page.goto(fleet.url)
+    expect(page.get_by_role("heading", name="No application yet")).to_be_visible()
+    page.get_by_role("link", name="See the templates").click()
+    dialog = upload(page, "web-cluster.zip", zipped(WEB_CLUSTER))
+    expect(dialog).to_contain_text("web-cluster 1.0 is taken in.")
+
+    # Deployed: what will happen is shown before, progress after.
+    dialog.get_by_role("button", name="Deploy …").click()
+    page.get_by_label("Application", exact=True).fill("shop")
+    expect(dialog).to_contain_text("A new application: 8 instances.")
+    dialog.get_by_role("button", name="Deploy").click()
+    expect(dialog.get_by_role("status").first).to_contain_text("done")
+    dialog.get_by_role("button", name="Close").click()
+    expect(page.get_by_role("heading", name="shop")).to_be_visible()
+    expect_all(page, ALL, "good")
+
+    # Broken: the dialog knows who will suffer, and so do they.
+    box(page, "/data-vm/data").click()
+    panel(page).get_by_role("button", name="Stop").click()
+    expect(dialog).to_contain_text("loses its last provider of Data")
+    expect(dialog).to_contain_text("/lb-vm/lb")
+    dialog.get_by_role("button", name="Stop").click()
+    expect(dialog.get_by_role("status").first).to_contain_text("done")
+    dialog.get_by_role("button", name="Close").click()
+    expect_all(page, ["/web-vm1/web", "/web-vm2/web", "/lb-vm/lb"], "wait")
+
+    # Why: down to the root.
+    box(page, "/lb-vm/lb").click()
+    why = panel(page).get_by_role("listitem").filter(has_text="is wished deployed-stopped")
+    expect(why).to_be_visible()
+    why.get_by_role("link", name="/data-vm/data").click()
+    expect(panel(page).get_by_role("heading", name="/data-vm/data")).to_be_visible()
+
+    # Mended.
+    panel(page).get_by_role("button", name="Start").click()
+    dialog.get_by_role("button", name="Start").click()
+    expect(dialog.get_by_role("status").first).to_contain_text("done")
+    page.keyboard.press("Escape")
+    expect_all(page, ALL, "good")
+
+
+def test_a_template_with_a_mistake_shows_the_line_and_a_marker(fleet, page, tmp_path):
+    page.goto(f"{fleet.url}/#/templates")
+    graph = (WEB_CLUSTER / "graph" / "main.graph").read_text().replace("Data.port;", "Nix.port;")
+    broken = zipped(WEB_CLUSTER, [])
+    changed = rewritten(broken, "graph/main.graph", graph)
+
+    dialog = upload(page, "broken.zip", changed)
+
+    expect(dialog.get_by_role("alert")).to_be_visible()
+    source = dialog.locator("pre").first
+    expect(source).to_contain_text("Nix.port")
+    expect(source).to_contain_text("^")
+    assert fleet.get("/templates").data == []
+
+
+def rewritten(archive, name, text):
+    import io
+    import zipfile
+
+    made = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(archive)) as old, zipfile.ZipFile(made, "w") as new:
+        for info in old.infolist():
+            new.writestr(info, text if info.filename == name else old.read(info))
+    return made.getvalue()
+
+
+def test_a_folder_is_uploaded_as_it_is(fleet, page):
+    page.goto(f"{fleet.url}/#/templates")
+    page.get_by_role("button", name="Upload a template").first.click()
+    dialog = page.get_by_role("dialog")
+
+    dialog.get_by_label("Folder").set_input_files(WEB_CLUSTER)
+
+    expect(dialog).to_contain_text("web-cluster 1.0 is taken in.")
+
+
+def test_a_page_that_is_open_survives_a_restart_of_the_coordinator(tmp_path, page):
+    # Named at both starts: a port that the kernel chose cannot be had again at once.
+    listen = f"127.0.0.1:{kept_port(tmp_path / 'port')}"
+    with served(tmp_path / "data", dev=True, listen=listen) as fleet:
+        fleet.deploy()
+        page.goto(f"{fleet.url}/#/applications/shop")
+        expect_all(page, ALL, "good")
+    expect(page.get_by_text("Reconnecting …")).to_be_visible()
+
+    with served(tmp_path / "data", dev=True, listen=listen) as fleet:
+        expect(page.get_by_text("Live", exact=True)).to_be_visible()
+        until(lambda: fleet.get("/applications/shop").data["instances"]["settled"] == 8, 60)
+        fleet.put(
+            "/applications/shop/wanted", {"wanted": "deployed-stopped", "paths": ["/lb-vm/lb"]}
+        )
+        expect(box(page, "/lb-vm/lb")).to_have_class(re.compile(r"\bidle\b"))
+
+
+def test_a_page_that_slept_shows_what_happened_meanwhile(fleet, page):
+    fleet.deploy()
+    page.goto(f"{fleet.url}/#/applications/shop")
+    expect_all(page, ALL, "good")
+
+    page.context.set_offline(True)
+    expect(page.get_by_text("Reconnecting …")).to_be_visible()
+    fleet.done(
+        fleet.put(
+            "/applications/shop/wanted", {"wanted": "deployed-stopped", "paths": ["/lb-vm/lb"]}
+        )
+    )
+    expect_all(page, ["/lb-vm/lb"], "good")
+    page.context.set_offline(False)
+
+    expect(box(page, "/lb-vm/lb")).to_have_class(re.compile(r"\bidle\b"))
+    expect(page.get_by_text("Live", exact=True)).to_be_visible()
+
+
+def test_an_instance_is_added_and_the_picture_grows(fleet, page):
+    fleet.deploy()
+    page.goto(f"{fleet.url}/#/applications/shop?at=/web-vm1")
+    panel(page).get_by_text("More").click()
+    panel(page).get_by_role("button", name="Add an instance inside").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Component").select_option("Web")
+    dialog.get_by_label("Name").fill("web2")
+    expect(dialog).to_contain_text("It needs Data.")
+
+    dialog.get_by_role("button", name="Add", exact=True).click()
+
+    expect(dialog.get_by_role("status").first).to_contain_text("done")
+    page.keyboard.press("Escape")
+    expect_all(page, ["/web-vm1/web2"], "good")
+
+
+def test_the_picture_can_be_used_with_keys_alone(fleet, page):
+    fleet.deploy()
+    page.goto(f"{fleet.url}/#/applications/shop")
+    box(page, "/lb-vm").focus()
+
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+
+    expect(panel(page)).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(panel(page)).to_be_hidden()
+
+
+def test_who_may_only_look_is_offered_nothing_else(tmp_path, page):
+    with served(tmp_path / "data") as fleet:
+        fleet.user("vera", "viewer")
+        fleet.deploy()
+        page.goto(fleet.url)
+        page.get_by_label("User").fill("vera")
+        page.get_by_label("Password").fill("wrong")
+        page.get_by_role("button", name="Log in", exact=True).click()
+        expect(page.get_by_role("alert").first).to_be_visible()
+
+        page.get_by_label("Password").fill("correct horse battery")
+        page.get_by_role("button", name="Log in", exact=True).click()
+        page.get_by_role("link", name="shop").click()
+        box(page, "/lb-vm/lb").click()
+
+        expect(panel(page)).to_contain_text("deployed-started")
+        names = page.get_by_role("button").all_inner_texts()
+        assert not {"Start all", "Stop all", "Stop", "More"} & set(names)
+        page.get_by_role("button", name="Log out").click()
+        expect(page.get_by_role("button", name="Log in", exact=True)).to_be_visible()
+
+
+def test_the_first_token_makes_an_admin(tmp_path, page):
+    with served(tmp_path / "data") as fleet:
+        page.goto(f"{fleet.url}/#/access")
+        page.get_by_role("button", name="Log in with a token").click()
+        page.get_by_label("Token").fill(fleet.server.first_token)
+        page.get_by_role("button", name="Log in", exact=True).click()
+        page.get_by_role("button", name="Add a user").click()
+        dialog = page.get_by_role("dialog")
+        dialog.get_by_label("Name").fill("anna")
+        dialog.get_by_label("Password").fill("correct horse battery")
+        dialog.get_by_role("button", name="Add", exact=True).click()
+
+        expect(dialog).to_be_hidden()
+        assert fleet.log_in("anna").get("/session").data["role"] == "admin"
+
+
+def test_text_of_strangers_stays_text(fleet, page):
+    markup = "<img src=x onerror=alert(1)>"
+    descriptor = (WEB_CLUSTER / "descriptor" / "application.properties").read_text()
+    descriptor = descriptor.replace("A load balancer", f"{markup} A load balancer")
+    archive = rewritten(zipped(WEB_CLUSTER), "descriptor/application.properties", descriptor)
+    assert fleet.upload(archive).data["description"].startswith(markup)
+
+    page.goto(f"{fleet.url}/#/templates")
+
+    expect(page.get_by_text(markup)).to_be_visible()
+    assert page.locator("img").count() == 0
