@@ -30,6 +30,7 @@ from .watching import Watcher
 # Broker and disk are not in the stream.
 _LONGEST_WAIT_S = 10.0
 _PAUSE_S = 0.2
+_LONGEST_PAUSE_S = 2.0
 # Of the time, what asking may take.
 _SHARE = 5
 _CLEAR = "\033[H\033[2J"
@@ -94,7 +95,7 @@ def _watch(remote: Remote, app: str | None, screen: _Screen, watcher: Watcher) -
             screen.show(remote.status(app))
         except RequestError as error:
             screen.lost(error)
-        time.sleep(max(_PAUSE_S, _SHARE * (time.monotonic() - began)))
+        time.sleep(min(_LONGEST_PAUSE_S, max(_PAUSE_S, _SHARE * (time.monotonic() - began))))
 
 
 def _status_text(told: dict[str, Any], is_screen: bool = False) -> str:
