@@ -83,7 +83,10 @@ class Builder:
         return found
 
     def _give_ports(self, made: Iterable[Instance]) -> None:
-        ports = Ports(self._world.applications.values(), self._target_of, self._world.port_is_taken)
+        world = self._world
+        ports = Ports(
+            world.applications.values(), self._target_of, world.port_is_taken, world.first_port
+        )
         for instance in made:
             ports.reserve(self._app, instance)
         for instance in made:

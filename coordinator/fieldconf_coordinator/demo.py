@@ -76,6 +76,7 @@ def _with_service(
         return 130 if and_exit else 0
     except Failed as error:
         say(f"\nerror: {error}")
+        demo.explain()
         return 1
     finally:
         say("\nStopping and undeploying everything")
@@ -133,6 +134,12 @@ class Demo:
         self._wait_for_states(webs, states.STARTED)
         self._expect_balanced(3)
         self._show_table()
+
+    def explain(self) -> None:
+        """Tell why each instance that is not where it is wished is not there."""
+        for instance in self._status()["instances"]:
+            for reason in self._ask("why", app=self._app, path=instance["path"]):
+                self._say(f"  {reason['path']} {reason['text']}")
 
     def clean_up(self) -> None:
         """Undeploy everything; what does not go in time is ended by force."""

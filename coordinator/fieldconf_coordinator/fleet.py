@@ -33,7 +33,7 @@ from fieldconf_dsl.model import Template
 from fieldconf_microagent import topics
 from fieldconf_microagent.envelope import EnvelopeError
 
-from . import restoring, status
+from . import ports, restoring, status
 from .changes import Changes
 from .errors import FleetError as FleetError
 from .machines import TOMBSTONE_MS, Identity, Machines
@@ -71,6 +71,7 @@ class Fleet:
         default_target: where nodes come from when nothing else is said.
         wall: returns ms since 1970, for stamps that people read and that outlive a restart.
         port_is_taken: tells whether somebody else uses a port of the coordinator's box.
+        first_port: where random ports on the coordinator's box begin.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Fleet:
         default_target: str = "local",
         wall: Callable[[], int] = lambda: 0,
         port_is_taken: Callable[[int], bool] = lambda port: False,
+        first_port: int = ports.FIRST,
     ) -> None:
         self.domain = domain
         self.fleet_id = fleet_id
@@ -89,6 +91,7 @@ class Fleet:
         self.world = world = World()
         identity = Identity(world, domain, fleet_id, chosen, default_target, wall)
         world.port_is_taken = port_is_taken
+        world.first_port = first_port
         self._outbox = outbox = Outbox(world, identity.settings)
         self._timers = timers = Timers()
         self._wants = wants = Wants(world, outbox, domain)

@@ -399,6 +399,7 @@ class World:
         self.link = False
         # Tells whether somebody else uses a port of this box.
         self.port_is_taken: Callable[[int], bool] = lambda port: False
+        self.first_port = 10_000
         self.marks = Marks()
 
     def touch(self, app: Application, scope: Instance | None = None) -> None:

@@ -3,6 +3,7 @@
 Unique for each scoped instance. Nodes of some targets share one box, and one set of ports.
 """
 
+import zlib
 from collections.abc import Callable, Iterable
 
 from .errors import FleetError
@@ -18,10 +19,19 @@ END = 65_500
 SHARING_A_HOST = frozenset(("local", "memory"))
 
 
+def first_of(fleet_id: str) -> int:
+    """Return where a fleet begins on a box that it may share with other fleets.
+
+    A port whose service is stopped looks free, and another fleet would take it. So each begins in
+    a hundred of its own, below the ports that Linux gives to outgoing connections.
+    """
+    return FIRST + zlib.crc32(fleet_id.encode()) % 200 * 100
+
+
 class _Pool:
-    def __init__(self, is_taken: IsTaken) -> None:
+    def __init__(self, is_taken: IsTaken, first: int = FIRST) -> None:
         self.used: set[int] = set()
-        self.next = FIRST
+        self.next = first
         self._is_taken = is_taken
 
     def take(self) -> int:
@@ -42,13 +52,19 @@ class Ports:
         applications: all of the fleet, since some share a host.
         target_of: tells the target of a scoped instance.
         is_taken: tells whether somebody else uses a port of the coordinator's box.
+        first: where to begin on the coordinator's box.
     """
 
     def __init__(
-        self, applications: Iterable[Application], target_of: TargetOf, is_taken: IsTaken
+        self,
+        applications: Iterable[Application],
+        target_of: TargetOf,
+        is_taken: IsTaken,
+        first: int = FIRST,
     ) -> None:
         self._target_of = target_of
         self._is_taken = is_taken
+        self._first = first
         self._pools: dict[object, _Pool] = {}
         for app in applications:
             for instance in app.instances.values():
@@ -59,7 +75,9 @@ class Ports:
         shared = self._target_of(app, scope) in SHARING_A_HOST
         key: object = "host" if shared else (app.id, scope.path)
         if key not in self._pools:
-            self._pools[key] = _Pool(self._is_taken if shared else lambda port: False)
+            self._pools[key] = (
+                _Pool(self._is_taken, self._first) if shared else _Pool(lambda port: False)
+            )
         return self._pools[key]
 
     def reserve(self, app: Application, instance: Instance) -> None:

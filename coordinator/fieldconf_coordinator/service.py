@@ -31,6 +31,7 @@ from .feed import Feed
 from .fleet import Fleet
 from .outbox import Effect
 from .outputs import Outputs
+from .ports import first_of
 from .recipes import RecipeStore
 from .serving import Serving
 from .store import Store
@@ -391,6 +392,7 @@ class Service:
             self.options.target,
             lambda: time.time_ns() // 1_000_000,
             lambda port: not is_free(port),
+            first_of(self.fleet_id),
         )
         refs = {row["ref"] for row in rows.get("applications", ())}
         try:

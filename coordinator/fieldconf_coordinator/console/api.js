@@ -105,8 +105,13 @@ function randomKey() {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-export async function put(path, body) {
-  return (await ask("PUT", path, { body })).data;
+/** Return {data, tag}: the tag tells a later edit that nobody else was faster. */
+export function getTagged(path) {
+  return ask("GET", path);
+}
+
+export async function put(path, body, tag) {
+  return (await ask("PUT", path, { body, headers: tag ? { "If-Match": tag } : {} })).data;
 }
 
 export async function patch(path, body) {

@@ -74,7 +74,7 @@ export class Model {
 
   /** Tell whether an instance may import this from inside the application. */
   isInternal(one) {
-    return !one.external || this.#exporters.has(one.prefix);
+    return !one.external;
   }
 }
 

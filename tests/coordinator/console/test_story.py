@@ -5,6 +5,7 @@ import re
 import pytest
 
 from fieldconf_coordinator.supervised import kept_port
+from support.many import one_machine
 from support.rest import WEB_CLUSTER, served, zipped
 from support.waiting import until
 
@@ -233,3 +234,67 @@ def test_text_of_strangers_stays_text(fleet, page):
 
     expect(page.get_by_text(markup)).to_be_visible()
     assert page.locator("img").count() == 0
+
+
+def test_what_an_application_needs_from_another_is_bound(fleet, page, tmp_path):
+    for name, offer in (("store", "STORE"), ("other", "OTHER")):
+        more = f"exports-prefix = {offer}\nexports = Data.ip as ip\n"
+        fleet.deploy(name, one_machine(tmp_path / name, name, "Data", "ip", more=more))
+    user = one_machine(tmp_path / "user", "user", "App", imports="external STORE.ip")
+    template = fleet.upload(zipped(user)).data["id"]
+    fleet.post("/applications", {"template": template, "name": "user"})
+    page.goto(f"{fleet.url}/#/bindings")
+    row = page.get_by_role("row").filter(has_text="user")
+    expect(row).to_contain_text("nobody")
+
+    row.get_by_role("button", name="Change …").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_label("other")).to_have_count(0)
+    dialog.get_by_label("store").check()
+    expect(dialog).to_contain_text("get what store exports")
+    dialog.get_by_role("button", name="Bind").click()
+
+    expect(dialog.get_by_role("status").first).to_contain_text("done")
+    page.keyboard.press("Escape")
+    expect(row.get_by_role("link", name="store")).to_be_visible()
+    page.goto(f"{fleet.url}/#/applications/user?at=/vm/it")
+    expect(box(page, "app:store")).to_be_visible()
+    expect(panel(page)).to_contain_text("served by 1")
+
+
+def test_a_target_is_defined_changed_and_deleted(fleet, page):
+    page.goto(f"{fleet.url}/#/targets")
+    page.get_by_role("button", name="Define a target").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Id").fill("bench")
+    dialog.get_by_label("Kind").select_option("memory")
+    dialog.get_by_label("installers").fill("logger")
+    dialog.get_by_role("button", name="Define").click()
+    row = page.get_by_role("row").filter(has_text="bench")
+    expect(row).to_contain_text("installers = logger")
+
+    row.get_by_role("button", name="Edit …").click()
+    expect(dialog.get_by_label("Description")).to_be_visible()
+    fleet.put("/targets/bench", {"handler": "memory", "description": "somebody was faster"})
+    dialog.get_by_label("Description").fill("too late")
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("Somebody edited it meanwhile")
+    page.keyboard.press("Escape")
+
+    row.get_by_role("button", name="Delete bench").click()
+    dialog.get_by_role("button", name="Delete").click()
+    expect(row).to_have_count(0)
+
+
+def test_events_are_filtered_and_come_by_themselves(fleet, page):
+    fleet.deploy()
+    page.goto(f"{fleet.url}/#/events")
+    expect(page.get_by_role("row").filter(has_text="deploy web-cluster 1.0: done")).to_be_visible()
+
+    page.get_by_label("Kind").select_option("node")
+    expect(page.get_by_role("row").filter(has_text="deploy web-cluster")).to_have_count(0)
+    page.get_by_label("Kind").select_option("change")
+    body = {"wanted": "deployed-stopped", "paths": ["/lb-vm/lb"]}
+    fleet.done(fleet.put("/applications/shop/wanted", body))
+
+    expect(page.get_by_role("row").filter(has_text="stop /lb-vm/lb: done")).to_be_visible()

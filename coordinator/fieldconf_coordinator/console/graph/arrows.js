@@ -112,7 +112,8 @@ export function curve(from, to, flow = "right") {
 
 /** Return the curve from the foot of one box to the top of another. */
 function dropped(from, to) {
-  const [x1, x2] = [from.x + from.w / 2, to.x + to.w / 2];
+  // Beside the words at the top of a box that holds others.
+  const [x1, x2] = [from.x + from.w / 2, to.x + to.w - Math.min(16, to.w / 3)];
   const [y1, y2] = [from.bottom, to.top - 2];
   const reach = Math.max(20, (y2 - y1) / 2);
   return { d: `M${x1} ${y1}C${x1} ${y1 + reach} ${x2} ${y2 - reach} ${x2} ${y2}`, x: (x1 + x2) / 2, y: (y1 + y2) / 2 };

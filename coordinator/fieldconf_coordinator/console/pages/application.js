@@ -186,6 +186,7 @@ class Page {
         ["Add an instance …", () => this.#model && actions.add(this.#model, this.#name, "")],
         ["Retry what failed", () => actions.retry(this.#name, "")],
         isReleaser ? ["Deploy another version …", () => actions.deploy({ application: this.#name })] : null,
+        ["Targets …", () => this.#model && actions.place(this.#model, this.#name)],
         ["Bindings", () => go("bindings")],
         ["Events", () => go("events", [], { application: this.#name })],
         ["Undeploy all …", wish(NOT_DEPLOYED), true],

@@ -89,7 +89,10 @@ function needs(graphs) {
 function exporters(graphs, one) {
   const found = new Set(one.names);
   for (const [name, { components }] of graphs) {
-    if (name !== one.application && store.applications.has(name) && components.some((kind) => kind.exports.includes(one.prefix))) found.add(name);
+    // What is exported under the name of a component or facet is for the application itself.
+    const isOwn = components.some((kind) => kind.name === one.prefix || kind.facets.includes(one.prefix));
+    if (name === one.application || !store.applications.has(name) || isOwn) continue;
+    if (components.some((kind) => kind.exports.includes(one.prefix))) found.add(name);
   }
   return [...found].sort();
 }

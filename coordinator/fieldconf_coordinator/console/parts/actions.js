@@ -122,6 +122,36 @@ function addNotes(model, component) {
   return h("p", { class: "section" }, lines.join(" "));
 }
 
+/** Return options for a choice of targets; the first chooses none. */
+function targetOptions(targets, none) {
+  return [h("option", { value: "" }, none), ...targets.map((one) => h("option", { value: one.id }, one.name === one.id ? one.id : `${one.id}: ${one.name}`))];
+}
+
+/** Choose which target makes which nodes of an application. */
+export async function place(model, application) {
+  const url = `${api.applicationUrl(application)}/targets`;
+  let placed;
+  let targets;
+  try {
+    [placed, targets] = await Promise.all([api.get(url), api.get("/targets")]);
+  } catch (error) {
+    toast(error.message);
+    return;
+  }
+  const nodes = model.components.filter((kind) => kind.installer === "target").map((kind) => `@${kind.name}`);
+  const scoped = model.paths.filter((path) => model.kindOf(path).installer === "target").slice(0, 500);
+  const element = h("select", null, h("option", { value: "" }, "All nodes that have no choice of their own"), [...nodes, ...scoped].map((one) => h("option", { value: one }, one)));
+  const target = h("select", null, targetOptions(targets, "None: as the instance says, else the coordinator’s own"));
+  const rows = placed.map((one) => [one.element || "all others", one.target]);
+  ask({
+    title: `Targets of ${application}`,
+    body: h("div", null, rows.length ? effectsList(rows) : h("p", { class: "quiet section" }, "No target is chosen yet."), field("For", element), field("Target", target, "It makes nodes from now on. Nodes that are there stay as they are.")),
+    action: "Choose",
+    perform: () => api.put(url, { element: element.value, target: target.value || null }),
+    done: () => toast("The target is chosen."),
+  });
+}
+
 /** Delete an application of which nothing is deployed. */
 export function deleteApplication(application) {
   ask({
@@ -158,7 +188,9 @@ export function cancelStep(application, path) {
 /** Choose a template and a name, see what it changes, deploy it. */
 export async function deploy({ template, application } = {}) {
   let templates;
+  let targets;
   try {
+    targets = await api.get("/targets");
     templates = (await api.getAll("/templates")).filter((one) => !application || !template || one.id === template);
   } catch (error) {
     toast(error.message);
@@ -169,7 +201,7 @@ export async function deploy({ template, application } = {}) {
     go("templates", [], { upload: "1" });
     return;
   }
-  const form = deployForm(templates, template, application);
+  const form = deployForm(templates, targets, template, application);
   ask({
     title: application ? `Change ${application} to another template` : "Deploy a template",
     body: form.element,
@@ -181,15 +213,14 @@ export async function deploy({ template, application } = {}) {
   form.look();
 }
 
-function deployForm(templates, template, application) {
+function deployForm(templates, targets, template, application) {
   const choice = h("select", null, templates.map((one) => h("option", { value: one.id }, `${one.name} ${one.version}${sameName(templates, one) ? ` (${one.id.slice(0, 8)})` : ""}`)));
   if (template) choice.value = template;
   const chosen = () => templates.find((one) => one.id === choice.value);
   const name = h("input", { value: application ?? chosen().name, autocapitalize: "none", spellcheck: "false" });
   if (application) name.readOnly = true;
-  const target = h("input", { placeholder: "the coordinator's default", autocapitalize: "none", spellcheck: "false", list: "targets-known" });
-  const targets = h("datalist", { id: "targets-known" }, [...new Set([...store.nodes.values()].map((node) => node.target))].map((one) => h("option", { value: one })));
-  const targetField = field("Target", target, "Where its nodes come from, such as local or memory.");
+  const target = h("select", null, targetOptions(targets, "As the instances say, else the coordinator’s own"));
+  const targetField = field("Target", target, "Where its nodes come from.");
   const plan = h("div");
   const exists = () => store.applications.has(name.value.trim());
   let turn = 0;
@@ -212,13 +243,13 @@ function deployForm(templates, template, application) {
   });
   name.addEventListener("change", look);
   return {
-    element: h("div", null, field("Template", choice), field("Application", name), targetField, targets, plan),
+    element: h("div", null, field("Template", choice), field("Application", name), targetField, plan),
     look,
     name: () => name.value.trim(),
     perform: async () => {
       const wanted = name.value.trim();
       if (exists()) return { ...(await api.put(`${api.applicationUrl(wanted)}/template`, { template: choice.value })), name: wanted };
-      return api.post("/applications", { template: choice.value, name: wanted, ...(target.value.trim() ? { target: target.value.trim() } : {}) });
+      return api.post("/applications", { template: choice.value, name: wanted, ...(target.value ? { target: target.value } : {}) });
     },
   };
 }
