@@ -143,7 +143,7 @@ class Server:
         if certificate is not None:
             self._server.ssl_adapter = _adapter(*certificate)
         try:
-            self._server.prepare()
+            _as_daemons(self._server.prepare)
         except OSError as error:
             raise ListenError(f"cannot listen on {host}:{port}: {error}") from error
         self.rest = Rest(service, Options(dev, certificate is not None, per_s))
@@ -233,6 +233,27 @@ def _adapter(certificate: Path, key: Path) -> Any:
         raise ListenError(f"cannot use {certificate} and {key} for TLS: {error}") from error
     adapter.context.minimum_version = ssl.TLSVersion.TLSv1_2
     return adapter
+
+
+def _as_daemons(start: Callable[[], None]) -> None:
+    """Call what starts threads so that none of them keeps the process from ending.
+
+    A signal may end `up` while they are being made, when nobody knows them yet. What a daemon
+    starts is one, too.
+    """
+    failed: list[Exception] = []
+
+    def run() -> None:
+        try:
+            start()
+        except Exception as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run, name="starter", daemon=True)
+    thread.start()
+    thread.join()
+    if failed:
+        raise failed[0]
 
 
 def _first(chain: Path) -> str:
