@@ -12,11 +12,27 @@ import click
 
 from fieldconf_microagent.version import VERSION
 
-from . import cli_applications, cli_audit, cli_language, cli_service
+from . import (
+    cli_applications,
+    cli_audit,
+    cli_contexts,
+    cli_fleet,
+    cli_language,
+    cli_service,
+)
 from .cli_common import COULD_NOT_RUN, examples, told
-from .control import RequestError
+from .cli_contexts import COMPLETE
+from .client import NOT_ASKED
+from .errors import RequestError
 
-_MODULES = (cli_service, cli_applications, cli_language, cli_audit)
+_MODULES = (
+    cli_service,
+    cli_applications,
+    cli_fleet,
+    cli_language,
+    cli_contexts,
+    cli_audit,
+)
 
 
 @click.group(
@@ -40,10 +56,10 @@ for _module in _MODULES:
 def main() -> None:
     """Run the command of this process's arguments and exit."""
     try:
-        status = group.main(standalone_mode=False)
+        status = group.main(prog_name="fieldconf", complete_var=COMPLETE, standalone_mode=False)
     except RequestError as error:
         told(error)
-        sys.exit(COULD_NOT_RUN if error.code == "not-running" else 1)
+        sys.exit(COULD_NOT_RUN if error.code in NOT_ASKED else 1)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

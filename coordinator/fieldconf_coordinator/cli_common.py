@@ -1,5 +1,6 @@
 """What several commands share: options, errors in words, waiting for a change, tables."""
 
+import functools
 import json
 import os
 import re
@@ -11,13 +12,19 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from fieldconf_microagent import states
 
-from .control import RequestError, ask
+from . import completing, contexts
+from .client import Place
+from .errors import RequestError
+from .remote import Remote
 
 COULD_NOT_RUN = 2
 _LOOK_S = 0.1
+# Of the time, what asking how far it is may take.
+_SHARE = 5
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -46,6 +53,48 @@ def data_option(command: F) -> F:
     )(command)
 
 
+def remote_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what names a coordinator; the command gets it as `remote`."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, data: Path, server: str | None, ca: Path | None, **more: Any) -> Any:
+        place = place_of(click.get_current_context(), data, server, ca)
+        return command(*args, remote=Remote.at(place), **more)
+
+    for option in (_CA, _SERVER, data_option):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+_SERVER = click.option(
+    "--server",
+    metavar="URL",
+    envvar="FIELDCONF_SERVER",
+    help="Address of a coordinator, or its name in 'fieldconf context' (or FIELDCONF_SERVER).",
+)
+_CA = click.option(
+    "--ca",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="FIELDCONF_CA",
+    help="PEM file of certificates to trust (or FIELDCONF_CA).",
+)
+
+
+def place_of(context: click.Context, data: Path, server: str | None, ca: Path | None) -> Place:
+    """Return where the coordinator is that the options of a command mean."""
+    data_is, server_is = _said(context, "data"), _said(context, "server")
+    if data_is == server_is == "said":
+        raise click.UsageError("--data and --server exclude each other")
+    return contexts.chosen(data, server, ca, data_is, server_is)
+
+
+def _said(context: click.Context, name: str) -> str:
+    """Return where an option comes from, in the words of `contexts.chosen`."""
+    source = context.get_parameter_source(name)
+    names = {ParameterSource.COMMANDLINE: "said", ParameterSource.ENVIRONMENT: "environment"}
+    return "default" if source is None else names.get(source, "default")
+
+
 def json_option(command: F) -> F:
     """Add ``--json``."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
@@ -54,7 +103,10 @@ def json_option(command: F) -> F:
 def app_option(command: F) -> F:
     """Add ``--app``."""
     return click.option(
-        "-a", "--app", help="Name of the application; not needed when there is only one."
+        "-a",
+        "--app",
+        shell_complete=completing.applications,
+        help="Name of the application; not needed when there is only one.",
     )(command)
 
 
@@ -86,7 +138,7 @@ def told(error: RequestError) -> None:
         click.echo(f"hint: {error.hint}", err=True)
 
 
-def the_app(data: Path, app: str | None) -> str:
+def the_app(remote: Remote, app: str | None) -> str:
     """Return the name of the application that is meant.
 
     Raises:
@@ -94,9 +146,9 @@ def the_app(data: Path, app: str | None) -> str:
     """
     if app is not None:
         return app
-    names = [known["name"] for known in ask(data, "status")["applications"]]
+    names = remote.names()
     if len(names) == 1:
-        return str(names[0])
+        return names[0]
     if not names:
         raise RequestError("bad-request", "there is no application", "deploy one first")
     raise RequestError(
@@ -108,7 +160,7 @@ def the_app(data: Path, app: str | None) -> str:
 _QUIET_S = 10.0
 
 
-def finish(data: Path, answer: Mapping[str, Any], wait: bool, timeout: float | None) -> int:
+def finish(remote: Remote, answer: Mapping[str, Any], wait: bool, timeout: float | None) -> int:
     """Wait for the change that a request began, telling what happens; return the exit status."""
     if not wait or "change" not in answer:
         click.echo(f"change {answer['change']} is under way" if "change" in answer else "done")
@@ -117,7 +169,8 @@ def finish(data: Path, answer: Mapping[str, Any], wait: bool, timeout: float | N
     lines = Progress()
     is_told = False
     while True:
-        change = ask(data, "change", id=answer["change"])
+        asked = time.monotonic()
+        change = remote.change(answer["change"])
         for line in lines.news(change):
             click.echo(line)
             moved, is_told = time.monotonic(), False
@@ -129,16 +182,16 @@ def finish(data: Path, answer: Mapping[str, Any], wait: bool, timeout: float | N
             return 1
         if now > moved + _QUIET_S and not is_told:
             is_told = True
-            if _tell_why(data, change):
+            if _tell_why(remote, change):
                 return 1
-        time.sleep(_LOOK_S)
+        time.sleep(max(_LOOK_S, _SHARE * (now - asked)))
 
 
-def _tell_why(data: Path, change: Mapping[str, Any]) -> bool:
+def _tell_why(remote: Remote, change: Mapping[str, Any]) -> bool:
     """Tell what a change waits for; return whether waiting here makes no sense any more."""
     left = [step for step in change["steps"] if not step["done"]]
     for step in left:
-        for reason in ask(data, "why", app=change["application"], path=step["path"]):
+        for reason in remote.why(change["application"], step["path"]):
             click.echo(f"  waiting  {reason['path']} {reason['text']}", err=True)
     if not all(step["state"] in (states.UNRESOLVED, states.WAITING) for step in left):
         click.echo("  Ctrl-C ends this waiting, not what is under way.", err=True)

@@ -25,6 +25,7 @@ from fieldconf_targets.local import FOLDER_VARIABLE, LocalTarget
 from . import running
 from .cli_common import Progress, instance_rows, table
 from .embedded import EmbeddedBroker
+from .rest.server import serving
 from .service import Options, Service
 
 _PATIENCE_S = 60.0
@@ -47,7 +48,8 @@ def run(and_exit: bool, stop: threading.Event, say: Callable[[str], None]) -> in
     folder = Path(tempfile.mkdtemp(prefix="fieldconf-demo-"))
     try:
         with running.coordinator(folder, EmbeddedBroker, _OPTIONS) as service:
-            return _with_service(service, template, and_exit, stop, say)
+            with serving(service, "127.0.0.1:0"):
+                return _with_service(service, template, and_exit, stop, say)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

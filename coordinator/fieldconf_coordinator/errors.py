@@ -1,4 +1,6 @@
-"""Errors of the coordinator, by whose fault they are."""
+"""Errors of the coordinator and its clients, by whose fault they are."""
+
+from typing import Any
 
 
 class FleetError(Exception):
@@ -19,3 +21,27 @@ class FleetError(Exception):
 
 class StoreError(Exception):
     """What should be kept could not be written or read; the last good state is on disk."""
+
+
+class RequestError(Exception):
+    """A request was refused, or did not reach the coordinator.
+
+    Attributes:
+        code: for programs.
+        message: for people.
+        hint: what to do, or "".
+        problems: what is wrong with a template, one dictionary each.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        hint: str = "",
+        problems: list[dict[str, Any]] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.hint = hint
+        self.problems = problems or []

@@ -1,4 +1,4 @@
-"""Puts a coordinator together: store, broker, service, control socket; and takes it apart."""
+"""Puts a coordinator together: store, broker, service; and takes it apart."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -7,7 +7,6 @@ from urllib.parse import unquote, urlsplit
 
 from fieldconf_microagent.settings import SettingsError, split_url
 
-from .control import ControlServer
 from .embedded import EmbeddedBroker
 from .errors import StoreError
 from .mosquitto import Mosquitto
@@ -36,11 +35,7 @@ def coordinator(
         try:
             with _in_words(data):
                 broker.start()
-                control = ControlServer(data, service.ask)
-            try:
-                yield service
-            finally:
-                control.close()
+            yield service
         finally:
             service.close()
             broker.stop()

@@ -26,8 +26,7 @@ from fieldconf_microagent import codec, compat
 from fieldconf_targets.registry import handlers
 
 from .broker import BrokerLink
-from .control import RequestError
-from .errors import FleetError, StoreError
+from .errors import FleetError, RequestError, StoreError
 from .feed import Feed
 from .fleet import Fleet
 from .outbox import Effect
@@ -437,7 +436,7 @@ Handler = Callable[[Service, int, dict[str, Any]], Any]
 
 def _deploy(service: Service, now: int, asked: dict[str, Any]) -> Any:
     kept = asked["kept"]
-    _check_targets(service, kept.template, asked.get("target"))
+    check_targets(service, kept.template, asked.get("target"))
     name = asked.get("name") or kept.template.name
     answer = service.fleet.deploy(
         now, kept.template, kept.ref, kept.digests, name, asked.get("target")
@@ -446,7 +445,7 @@ def _deploy(service: Service, now: int, asked: dict[str, Any]) -> Any:
     return {**answer, "name": name, "warnings": warnings}
 
 
-def _check_targets(service: Service, template: Template, chosen: str | None) -> None:
+def check_targets(service: Service, template: Template, chosen: str | None) -> None:
     """Refuse a target that does not exist: its nodes could neither be made nor be given back."""
     asked = {chosen, template.settings.get("target")}
     asked |= {instance.data.get("target") for instance in template.instances}
@@ -454,7 +453,7 @@ def _check_targets(service: Service, template: Template, chosen: str | None) -> 
     unknown = sorted(target for target in asked if target and target not in known)
     if unknown:
         hint = "known are: " + ", ".join(sorted(known))
-        raise RequestError("unknown-target", f"there is no target {unknown[0]!r}", hint)
+        raise RequestError("bad-target", f"there is no target {unknown[0]!r}", hint)
 
 
 def _status(service: Service, now: int, asked: dict[str, Any]) -> Any:

@@ -24,6 +24,9 @@ sys.path[:0] = [*SOURCES, str(ROOT / "tests/benchmarks"), str(ROOT / "tests")]
 os.environ["PYTHONPATH"] = os.pathsep.join(SOURCES)
 
 from fieldconf_coordinator import recipes  # noqa: E402
+from fieldconf_coordinator.client import local  # noqa: E402
+from fieldconf_coordinator.errors import RequestError  # noqa: E402
+from fieldconf_coordinator.remote import Remote  # noqa: E402
 from fieldconf_microagent import codec, envelope, topics  # noqa: E402
 from fieldconf_microagent.link_paho import PahoLink  # noqa: E402
 
@@ -107,6 +110,21 @@ def until(condition, patience_s=60.0, pause_s=0.002):
             raise RuntimeError(f"nothing happened within {patience_s:g} s")
         time.sleep(pause_s)
     return answer
+
+
+def ask(data, request, /, **arguments):
+    """Ask the coordinator of a data folder as the command line does."""
+    remote = Remote.at(local(data))
+    with remote.client:
+        return getattr(remote, request)(**arguments)
+
+
+def is_ready(data):
+    """Tell whether a coordinator runs on a data folder and has found its broker."""
+    try:
+        return ask(data, "status")["broker"]["connected"]
+    except RequestError:
+        return False
 
 
 def memory_kb(pid):

@@ -17,10 +17,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import bench
-from bench import ROOT, STARTED, Table, goal, memory_kb, until
+from bench import ROOT, STARTED, Table, ask, goal, is_ready, memory_kb, until
 from templates import write
-
-from fieldconf_coordinator.control import SOCKET, ask
 
 GOALS = {1000: 1.0, 10000: 5.0}
 MEMORY_MB = 64
@@ -118,7 +116,7 @@ def _measure(folder, count, imports, time_table, memory_table):
         data = folder / "data"
         command = [python, here / "swarm_target.py", data, *sockets]
         coordinator = stack.enter_context(bench.running(command, folder / "up.log"))
-        until(lambda: (data / SOCKET).exists() and ask(data, "status")["broker"]["connected"])
+        until(lambda: is_ready(data))
         broker = int((data / "broker/pid").read_text().split()[0])
         watched = [[coordinator.pid], [broker], [swarm.pid for swarm in swarms]]
         idle, before = memory_kb(coordinator.pid)[0], [_cpu_s(pids) for pids in watched]

@@ -10,9 +10,18 @@ import time
 from contextlib import ExitStack
 
 import bench
-from bench import STARTED, Hand, Table, Unavailable, agent, entry, memory_kb, running, until
-
-from fieldconf_coordinator.control import SOCKET, ask
+from bench import (
+    STARTED,
+    Hand,
+    Table,
+    Unavailable,
+    agent,
+    entry,
+    is_ready,
+    memory_kb,
+    running,
+    until,
+)
 
 _CLI = [sys.executable, "-c", "from fieldconf_coordinator.cli import main; main()"]
 _SETTLE_S = 2
@@ -78,6 +87,6 @@ def _coordinator(folder, option):
     data = folder / option
     more = ["--mosquitto"] if option == "mosquitto" else []
     with running([*_CLI, "up", *more, "--data", data], folder / "up.log") as process:
-        until(lambda: (data / SOCKET).exists() and ask(data, "status")["broker"]["connected"])
+        until(lambda: is_ready(data))
         time.sleep(_SETTLE_S)
         return memory_kb(process.pid)

@@ -16,10 +16,9 @@ import time
 from contextlib import ExitStack
 
 import peers
-from bench import Table, Unavailable, goal, running, until
+from bench import Table, Unavailable, ask, goal, is_ready, running, until
 from templates import write
 
-from fieldconf_coordinator.control import SOCKET, ask
 from fieldconf_targets.local import LocalTarget
 
 GOALS = {1: 0.1, 20: 0.5}
@@ -86,7 +85,7 @@ def _measure(folder, count, times):
         command = [*_CLI, "up", "--mosquitto", "--data", data]
         stack.enter_context(running(command, folder / "up.log"))
         stack.callback(_end_nodes, data)
-        until(lambda: (data / SOCKET).exists() and ask(data, "status")["broker"]["connected"])
+        until(lambda: is_ready(data))
         _until_done(data, ask(data, "deploy", path=str(_template(folder, count, 0)), name="one"))
         found = {"script has run": [], "done": [], "command": []}
         for number in range(1, times + 1):

@@ -19,10 +19,8 @@ from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import bench
-from bench import ROOT, STARTED, Table, memory_kb, percentile, until
+from bench import ROOT, STARTED, Table, ask, is_ready, memory_kb, percentile, until
 from fleet import template
-
-from fieldconf_coordinator.control import SOCKET, ask
 
 _SWARMS = 2
 _LISTENERS = 200
@@ -75,7 +73,7 @@ def _coordinator(stack, folder):
     data = folder / "data"
     command = [python, here / "rest_served.py", data, *sockets]
     process = stack.enter_context(bench.running(command, folder / "up.log"))
-    until(lambda: (data / SOCKET).exists() and ask(data, "status")["broker"]["connected"])
+    until(lambda: is_ready(data))
     until(lambda: (data / "endpoint.json").exists())
     return process, json.loads((data / "endpoint.json").read_text())["url"], data
 

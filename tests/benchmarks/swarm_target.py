@@ -1,6 +1,6 @@
 """A coordinator whose nodes are agent cores in `swarm` processes: ``swarm_target.py DATA SOCKET…``.
 
-Everything else is that of ``fieldconf up --mosquitto``: service, store, broker, control socket.
+Everything else is that of ``fieldconf up --mosquitto``: service, store, broker, REST.
 """
 
 import json
@@ -12,6 +12,7 @@ import threading
 from pathlib import Path
 
 from fieldconf_coordinator import running
+from fieldconf_coordinator.rest.server import serving
 from fieldconf_coordinator.service import Options
 from fieldconf_targets import registry
 from fieldconf_targets.api import ABSENT, RUNNING, Machine, Target
@@ -59,7 +60,8 @@ class SwarmTarget(Target):
 def main(data):
     registry.BUILT_IN["swarm"] = "swarm_target:SwarmTarget"
     make = running.chosen(None, True, "fc")
-    with running.coordinator(Path(data), make, Options(target="swarm")) as service:
+    options = Options(target="swarm")
+    with running.coordinator(Path(data), make, options) as service, serving(service, None):
         signal.signal(signal.SIGTERM, lambda *_: service.stop())
         service.run()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
-from fieldconf_coordinator import cli, cli_applications, cli_common
+from fieldconf_coordinator import cli, cli_common, cli_fleet
 from fieldconf_targets.api import TargetError
 from fieldconf_targets.memory import MemoryTarget
 from support.commands import command, environment, fieldconf
@@ -40,7 +40,7 @@ def run(tmp_path, monkeypatch, capsys):
 @pytest.fixture
 def shop(tmp_path):
     """A coordinator with a started application ``shop``."""
-    with coordinator(tmp_path / "data") as running:
+    with coordinator(tmp_path / "data", serves=True) as running:
         running.deploy(WEB_CLUSTER, name="shop")
         yield running
 
@@ -381,7 +381,7 @@ def test_watch_shows_every_change_until_it_is_interrupted(shop, tmp_path):
 def test_watch_waits_for_the_next_coordinator(tmp_path):
     watch = None
     try:
-        with coordinator(tmp_path / "data"):
+        with coordinator(tmp_path / "data", serves=True):
             watch = subprocess.Popen(
                 command("status", "--watch"),
                 env=environment(tmp_path / "data"),
@@ -390,7 +390,7 @@ def test_watch_waits_for_the_next_coordinator(tmp_path):
             )
             assert watch.stdout.readline().startswith("no applications")
         assert "waiting for the next one" in watch.stdout.readline()
-        with coordinator(tmp_path / "data"):
+        with coordinator(tmp_path / "data", serves=True):
             assert watch.stdout.readline().startswith("no applications")
     finally:
         watch.kill()
@@ -433,8 +433,8 @@ def test_screen_that_is_too_low_shows_what_is_not_well(run, shop, monkeypatch):
 
     told = shop.ask("status")
 
-    assert len(cli_applications._status_text(told).splitlines()) == 10
-    assert [line.split()[0] for line in cli_applications._status_text(told, True).splitlines()] == [
+    assert len(cli_fleet._status_text(told).splitlines()) == 10
+    assert [line.split()[0] for line in cli_fleet._status_text(told, True).splitlines()] == [
         "shop", "instance", "/lb-vm/lb", "7",
     ]  # fmt: skip
 
@@ -461,7 +461,7 @@ def test_deploy_that_cannot_end_says_what_it_waits_for(run, tmp_path, monkeypatc
     lonely = "instance of VM {\n name: vm;\n instance of Web {\n  name: web;\n }\n}\n"
     (tmp_path / "lonely").mkdir()
     write(tmp_path / "lonely", SHOP, lonely)
-    with coordinator(tmp_path / "data"):
+    with coordinator(tmp_path / "data", serves=True):
         status, _, err = run("deploy", tmp_path / "lonely")
 
     assert status == 1

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fieldconf_coordinator.control import RequestError
-from fieldconf_coordinator.errors import StoreError
+from fieldconf_coordinator.errors import RequestError, StoreError
 from fieldconf_microagent import states
 from support.coordinators import coordinator
 from support.waiting import until

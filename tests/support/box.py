@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 
-from fieldconf_coordinator.control import RequestError, ask
+from fieldconf_coordinator.client import local
+from fieldconf_coordinator.errors import RequestError
+from fieldconf_coordinator.remote import Remote
 from support.coordinators import clean
 from support.waiting import until
 
@@ -104,7 +106,9 @@ class Box:
     # -- requests
 
     def ask(self, request, **arguments):
-        return ask(self.data, request, **arguments)
+        remote = Remote.at(local(self.data))
+        with remote.client:
+            return getattr(remote, request)(**arguments)
 
     def template(self, value=5432, ballast=0, body="", lost_after="2s"):
         """Write the template whose scripts keep the diary; `ballast` is a file's size in bytes."""

@@ -1,10 +1,11 @@
 """A whole coordinator in this process: service in a thread, broker beside it, a client's view."""
 
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from fieldconf_coordinator import running
 from fieldconf_coordinator.embedded import EmbeddedBroker
+from fieldconf_coordinator.rest.server import serving
 from fieldconf_coordinator.service import Options
 from support.waiting import until
 
@@ -42,13 +43,14 @@ class Coordinator:
 
 
 @contextmanager
-def coordinator(folder, make_broker=EmbeddedBroker, **options):
+def coordinator(folder, make_broker=EmbeddedBroker, serves=False, **options):
     """Run a coordinator on a data folder; nodes in memory unless `target` says otherwise.
 
-    Machines that outlive it are not cleaned up here: see `clean`.
+    With `serves` it is served over REST, too, as ``fieldconf up`` does. Machines that outlive it
+    are not cleaned up here: see `clean`.
     """
     chosen = Options(**{"target": "memory", "reconnect_ms": 200, "machines_s": 0.2, **options})
-    with running.coordinator(folder, make_broker, chosen) as service:
+    with running.coordinator(folder, make_broker, chosen) as service, _rest(service, serves):
         thread = threading.Thread(target=service.run, name="coordinator", daemon=True)
         thread.start()
         try:
@@ -57,6 +59,10 @@ def coordinator(folder, make_broker=EmbeddedBroker, **options):
             service.stop()
             thread.join(30)
             assert not thread.is_alive()
+
+
+def _rest(service, serves):
+    return serving(service, "127.0.0.1:0") if serves else nullcontext()
 
 
 def clean(folder):

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 
 import bottle
 
-from ..control import RequestError
+from ..errors import RequestError
 from . import schemas
 from .body import Body
 from .envelope import Answer, Raw, Refusal, encode, of_request

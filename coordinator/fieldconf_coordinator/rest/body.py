@@ -67,7 +67,9 @@ class Body:
             except BaseException as error:
                 path.unlink()
                 if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-                    raise Refusal(507, "disk", "there is no room for the upload") from error
+                    text = f"there is no room for the upload: {error.strerror}"
+                    hint = "nothing has changed; make room on the disk and ask again"
+                    raise Refusal(507, "disk", text, hint=hint) from error
                 raise
         return path
 

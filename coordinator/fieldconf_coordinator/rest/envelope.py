@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..control import RequestError
+from ..errors import RequestError
 
 #: Code of the core's refusals → status. Codes that begin with "unknown-" are 404, others 422.
 _STATUS = {

@@ -8,8 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from ..control import RequestError
-from ..errors import FleetError
+from ..errors import FleetError, RequestError
 from ..service import Service
 from ..templates import Kept, TemplateError
 from .archives import as_zip

@@ -12,8 +12,7 @@ from typing import Any
 
 from .. import status
 from ..changes import shown_state
-from ..control import RequestError
-from ..errors import FleetError
+from ..errors import FleetError, RequestError
 from ..model import Application, Instance
 from ..service import Service
 
@@ -254,6 +253,7 @@ def overview(service: Service, now: int, asked: Asked) -> Any:
         "nodes": {"total": len(world.nodes), "online": online},
         "changes": len(service.fleet.running_changes()),
         "unknown": sorted(service.fleet.unknown)[:100],
+        "disk": service.disk_error(),
         "dropped": dict(list(service.fleet.dropped.items())[:100]),
     }
 

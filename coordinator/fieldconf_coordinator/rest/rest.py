@@ -10,7 +10,7 @@ from typing import Any
 from fieldconf_microagent.version import VERSION
 
 from .. import status
-from ..control import RequestError
+from ..errors import RequestError
 from ..service import Service
 from ..templates import Kept
 from . import accounts, library, limits, metrics, questions, stream
@@ -61,9 +61,11 @@ class Rest:
             row["application"]: row["text"] for row in service.store.rows("descriptions")
         }
         self._openapi: bytes | None = None
+        self._endpoint: Path = service.data / "endpoint.json"
 
     def close(self) -> None:
         """Let go of everything."""
+        self._endpoint.unlink(missing_ok=True)
         self.hub.close()
         self.audit.close()
 
@@ -171,14 +173,14 @@ class Rest:
             self._openapi = encode(describe(ROUTES))
         return Raw(self._openapi, JSON)
 
-    def write_endpoint(self, url: str) -> None:
+    def write_endpoint(self, url: str, certificate: str) -> None:
         """Tell programs of this box, which may read the data folder, where and how to log in."""
-        path = self.service.data / "endpoint.json"
-        new = path.with_suffix(".new")
+        new = self._endpoint.with_suffix(".new")
+        told = {"url": url, "token": self.accounts.local, "certificate": certificate}
         new.unlink(missing_ok=True)
         new.touch(0o600)
-        new.write_text(json.dumps({"url": url, "token": self.accounts.local}), encoding="utf-8")
-        new.replace(path)
+        new.write_text(json.dumps(told), encoding="utf-8")
+        new.replace(self._endpoint)
 
 
 def _store(service: Service, now: int, asked: Mapping[str, Any]) -> None:

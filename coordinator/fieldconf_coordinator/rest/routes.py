@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..control import RequestError
+from ..errors import RequestError
 from . import answers
 from .envelope import Answer, Raw, Refusal
 from .schemas import Schema

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..service import Service
+from ..service import Service, check_targets
 from . import questions
 from .common import (
     CHANGE_ID,
@@ -18,7 +18,6 @@ from .common import (
 )
 from .envelope import Answer, Refusal, page
 from .routes import Call, Parameter, Route
-from .routes_targets import check_target
 from .schemas import items, mapping, or_null, record, text, whole
 
 _BINDINGS = mapping(items(NAME))
@@ -60,8 +59,7 @@ def _create(service: Service, now: int, asked: questions.Asked) -> Any:
             f"change it with PUT /api/v1/applications/{name}/template, or choose another name",
         )
     target = asked.get("target")
-    if target is not None:
-        check_target(service, target)
+    check_targets(service, kept.template, target)
     answer = service.fleet.deploy(now, kept.template, kept.ref, kept.digests, name, target)
     return {**answer, "name": name}
 
@@ -88,12 +86,14 @@ def _delete(service: Service, now: int, asked: questions.Asked) -> Any:
 def change_template(call: Call) -> Any:
     """Change the application to another template, or another version of it."""
     kept = call.rest.kept(call.body["template"])
-    return call.ask(_change, app=call.params["app"], kept=kept)
+    return call.ask(_change, app=call.params["app"], kept=kept, target=call.body.get("target"))
 
 
 def _change(service: Service, now: int, asked: questions.Asked) -> Any:
     app, kept = questions.application_of(service, asked["app"]), asked["kept"]
-    return service.fleet.deploy(now, kept.template, kept.ref, kept.digests, app.name)
+    target = asked["target"]
+    check_targets(service, kept.template, target)
+    return service.fleet.deploy(now, kept.template, kept.ref, kept.digests, app.name, target)
 
 
 def describe_graph(call: Call) -> Any:
@@ -228,7 +228,7 @@ ROUTES = [
         "releaser",
         "Change an application to another template of that name.",
         record("change application", change=text(20), application=text(20)),
-        record("template", template=_TEMPLATE),
+        record("template", template=_TEMPLATE, target=or_null(NAME)),
         status=202,
         example={"template": "0c9e4f1b7a52…"},
     ),

@@ -113,6 +113,7 @@ ROUTES = [
             nodes=record("total online", total=COUNT, online=COUNT),
             changes=COUNT,
             unknown=items(text()),
+            disk={**or_null(text()), "description": "why nothing can be saved at present"},
             dropped={"type": "object", "additionalProperties": COUNT},
         ),
     ),

@@ -143,7 +143,7 @@ class Server:
         if certificate is not None:
             self._server.ssl_adapter = _adapter(*certificate)
         try:
-            self._server.prepare()
+            _as_daemons(self._server.prepare)
         except OSError as error:
             raise ListenError(f"cannot listen on {host}:{port}: {error}") from error
         self.rest = Rest(service, Options(dev, certificate is not None, per_s))
@@ -151,6 +151,7 @@ class Server:
         bound = self._server.bind_addr
         scheme = "https" if certificate is not None else "http"
         shown = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
+        self._certificate = "" if certificate is None else _first(certificate[0])
         self.url = f"{scheme}://{shown}:{bound[1]}"
         #: To log in with as long as there is no admin; new at every start until then.
         self.first_token: str | None = None
@@ -161,9 +162,16 @@ class Server:
         if not self.rest.options.dev:
             self.first_token = self.rest.accounts.first_token()
         self.rest.audit.note("the coordinator starts")
-        self.rest.write_endpoint(self.url)
+        self.rest.write_endpoint(self._local_url(), self._certificate)
         self.rest.is_serving = True
         self._thread.start()
+
+    def _local_url(self) -> str:
+        """Return the address for programs of this box."""
+        for everywhere, loopback in (("//0.0.0.0:", "//127.0.0.1:"), ("//[::]:", "//[::1]:")):
+            if everywhere in self.url:
+                return self.url.replace(everywhere, loopback)
+        return self.url
 
     def close(self) -> None:
         """Serve no more."""
@@ -225,6 +233,34 @@ def _adapter(certificate: Path, key: Path) -> Any:
         raise ListenError(f"cannot use {certificate} and {key} for TLS: {error}") from error
     adapter.context.minimum_version = ssl.TLSVersion.TLSv1_2
     return adapter
+
+
+def _as_daemons(start: Callable[[], None]) -> None:
+    """Call what starts threads so that none of them keeps the process from ending.
+
+    A signal may end `up` while they are being made, when nobody knows them yet. What a daemon
+    starts is one, too.
+    """
+    failed: list[Exception] = []
+
+    def run() -> None:
+        try:
+            start()
+        except Exception as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run, name="starter", daemon=True)
+    thread.start()
+    thread.join()
+    if failed:
+        raise failed[0]
+
+
+def _first(chain: Path) -> str:
+    """Return the server's own certificate, without those of authorities."""
+    begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+    text = chain.read_text(encoding="utf-8", errors="replace")
+    return begin + text.partition(begin)[2].partition(end)[0] + end + "\n"
 
 
 def _log_error(message: str = "", level: int = 20, traceback: bool = False) -> None:

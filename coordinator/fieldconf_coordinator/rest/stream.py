@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-from ..control import RequestError
+from ..errors import RequestError
 from .envelope import Raw, Refusal
 
 if TYPE_CHECKING:
