@@ -27,6 +27,7 @@ Deliver = Callable[[str, list[dict[str, Any]]], None]
 _NODES_AT_ONCE = 200
 _PARTS_AT_ONCE = 200
 _PAUSE_MS = 50
+_LONGEST_PAUSE_MS = 1000
 # At most a tenth of the loop's time goes into rows; half of it while somebody waits for the first.
 _SHARE = 10
 
@@ -84,7 +85,7 @@ class Feed:
             self._hand_on(now, news, store)
             took_ms = int((time.monotonic() - began) * 1000)
             if self._is_complete:
-                self._at = now + max(_PAUSE_MS, _SHARE * took_ms)
+                self._at = now + min(max(_PAUSE_MS, _SHARE * took_ms), _LONGEST_PAUSE_MS)
             else:
                 self._at = now + took_ms
         if not self._is_complete and not news.waiting:
