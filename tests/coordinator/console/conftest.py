@@ -6,7 +6,9 @@ from support import browser as browsers
 from support.rest import served
 
 
-@pytest.fixture(scope="session")
+# Not for the session: Playwright leaves a running event loop in this thread, which tests of other
+# parts must not find.
+@pytest.fixture(scope="module")
 def browser():
     with browsers.browser() as opened:
         yield opened
