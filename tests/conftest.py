@@ -7,6 +7,15 @@ A test that needs something that the machine lacks is skipped with a reason that
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A busy machine is slow, which is no failure; nor is an input that has to be drawn again.
+settings.register_profile(
+    "fieldconf",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+settings.load_profile("fieldconf")
 
 
 @pytest.hookimpl(hookwrapper=True)
