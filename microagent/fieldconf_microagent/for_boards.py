@@ -23,7 +23,7 @@ PACKAGE = Path(__file__).parent
 CPYTHON_ONLY = frozenset(
     "children codec_fast compat_cpython for_boards link_paho main_cpython python_step "
     "runner_process scripts".split()
-)
+) | {file.stem for file in [*PACKAGE.glob("installer*.py"), *PACKAGE.glob("file_*.py")]}
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 

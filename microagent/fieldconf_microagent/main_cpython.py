@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from . import compat, settings
+from . import compat, installers, settings
 from .fetch import Fetcher
 from .host import Host, assemble
 from .link_paho import PahoLink
@@ -23,7 +23,8 @@ from .runner_process import LIMIT, ProcessRunner
 from .store import Store
 from .version import VERSION
 
-INSTALLERS = ("logger", "python", "script")
+#: Names of the installers that come with the agent; what a node offers depends on its tools.
+INSTALLERS = tuple(sorted(installers.BUILT_IN))
 
 #: Exit status when the settings are refused or the folder has an agent already.
 REFUSED = 2
@@ -54,7 +55,10 @@ def run(folder: str, known: dict[str, Any]) -> str:
     data = os.path.join(folder, "data")
     clock = compat.Clock()
     link = make_link(known)
-    runner = ProcessRunner(data, link.wake)
+    found = installers.load(_log)
+    lacking = installers.lacking(found)
+    offers = tuple(sorted(set(found) - set(lacking)))
+    runner = ProcessRunner(data, link.wake, installers=found)
     fetcher = Fetcher(folder)
 
     def wipe() -> None:
@@ -69,8 +73,9 @@ def run(folder: str, known: dict[str, Any]) -> str:
         compat.run_mark(),
         clock.now_ms(),
         compat.random_below,
-        installers=list(INSTALLERS),
-        info=about(INSTALLERS),
+        installers=list(offers),
+        lacking=lacking,
+        info=about(offers),
         parallel=LIMIT,
     )
     host = Host(agent, link, runner, fetcher, store, clock.now_ms, _log, wipe, compat.random_below)

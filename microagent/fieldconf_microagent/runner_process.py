@@ -1,4 +1,4 @@
-"""Runs steps as processes of this machine: installers `script`, `python` and `logger` (CPython).
+"""Runs steps as processes of this machine: the commands that installers ask for (CPython).
 
 The contract of a runner, which `runner_inline` fulfils on boards:
 
@@ -16,26 +16,19 @@ The contract of a runner, which `runner_inline` fulfils on boards:
 
 import contextlib
 import errno
-import marshal
 import os
-import signal
 import subprocess
-import sys
-import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable
-from typing import IO, Any, NamedTuple
+from collections.abc import Callable, Mapping
 
 from . import compat
 from .children import Child, Watcher
-from .python_step import ABSENT_STATUS
-from .recipe import RECIPE, folder_name
-from .rendering import render_recipe, render_text
-from .scripts import ScriptError, command, find_script
-from .variables import environment
+from .installer import Command, Installer, Request, StepError
+from .installers import BUILT_IN
+from .recipe import folder_name
+from .rendering import render_recipe
 
-Request = dict[str, Any]
 Result = tuple[str, str, str]
 
 #: How many steps run at once; more wait for their turn, in order.
@@ -44,25 +37,6 @@ LIMIT = 8
 _MOST_PRINTING = 256
 
 _DETAIL = 2048
-#: What a step gets of the agent's own environment.
-_INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "USER", "FIELDCONF_NODE", "FIELDCONF_NODE_DIR")
-# The system takes 128 KiB for one variable; a longer FIELDCONF_CHANGED goes into a file.
-_LONGEST_CHANGED = 100_000
-_PACKAGE_DIR = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-
-
-class Command(NamedTuple):
-    """What to run: all that a process needs, and a file to delete at its end."""
-
-    argv: list[str]
-    cwd: str
-    env: dict[str, str]
-    stdin: "IO[bytes] | int" = subprocess.DEVNULL
-    temporary: "str | None" = None
-
-    def name(self) -> str:
-        """Return what people call it: ``scripts/start.sh``."""
-        return "/".join(self.argv[-1].rsplit("/", 2)[1:]) or self.argv[-1]
 
 
 class Step:
@@ -72,17 +46,24 @@ class Step:
         self.request = request
         self.path: str = request["path"]
         self.child: Child | None = None
-        self.temporary: str | None = None
+        self.todo: Command | None = None
 
 
 class ProcessRunner:
     """Runs every step in a process group of its own."""
 
-    def __init__(self, data_root: str, wake: Callable[[], object], limit: int = LIMIT) -> None:
+    def __init__(
+        self,
+        data_root: str,
+        wake: Callable[[], object],
+        limit: int = LIMIT,
+        installers: Mapping[str, Installer] = BUILT_IN,
+    ) -> None:
         # A step has another working directory.
         self._root = os.path.abspath(data_root)
         self._wake = wake
         self._limit = limit
+        self._installers = installers
         self._lock = threading.RLock()
         self._steps: dict[str, Step] = {}
         self._waiting: deque[Step] = deque()
@@ -155,15 +136,19 @@ class ProcessRunner:
                 self._end(step, "absent", "")
                 return
             if not isinstance(todo, Command):
-                self._notes.append((step.path, step.request["step"], todo))
+                self._note(step, todo)
                 self._end(step, "done", "")
                 return
-            step.temporary = todo.temporary
+            step.todo = todo
             process, pipe = _spawn(todo)
-        except (OSError, ValueError, ScriptError) as error:
+        except (OSError, ValueError, StepError) as error:
             self._end(step, "failed", str(error))
             return
-        child = step.child = Child(process, pipe, step.request["timeout_ms"] / 1000)
+        # Installers of third parties may raise anything.
+        except Exception as error:
+            self._end(step, "failed", f"the installer {step.request['installer']}: {error!r}")
+            return
+        child = step.child = Child(process, pipe, _limit_ms(step) / 1000)
         self._running[child] = step
         if len(self._printing) >= _MOST_PRINTING:
             self._printing = [p for p in self._printing if self._may_print(p[2])]
@@ -171,35 +156,66 @@ class ProcessRunner:
         self._watcher.add(child)
 
     def _command(self, request: Request) -> "Command | bytes | None":
-        """Return the command of a step, or a line for the log (`logger`), or None: absent."""
-        installer = request["installer"]
-        if installer == "logger":
-            return f"{request['step']} {request['path']}\n".encode()
-        make = _COMMANDS.get(installer)
-        if make is None:
-            raise ScriptError(f"cannot run steps with the installer {installer!r} here")
-        if request["recipe_dir"] is None:
+        """Return the command of a step, or a line for the log, or None: absent."""
+        installer = self._installers.get(request["installer"])
+        if installer is None:
+            raise StepError(f"cannot run steps with the installer {request['installer']!r} here")
+        if request["recipe_dir"] is None and installer.needs_recipe:
             return None
-        request = {**request, "recipe_dir": os.path.abspath(request["recipe_dir"])}
         data_dir = self.data_dir(request["path"])
         os.makedirs(data_dir, exist_ok=True)
-        render_recipe(request, data_dir)
-        return make(request, data_dir)
+        if request["recipe_dir"] is not None:
+            request = {**request, "recipe_dir": os.path.abspath(request["recipe_dir"])}
+            render_recipe(request, data_dir)
+        if request.get("preview"):
+            return installer.preview(request, data_dir)
+        return installer.command(request, data_dir)
 
     def _child_ended(self, child: Child) -> None:
         with self._lock:
             step = self._running.pop(child)
-            self._end(step, *_outcome(child, step.request))
+            outcome, detail = self._outcome(child, step)
+            if outcome == "done" and detail and not step.request.get("preview"):
+                self._note(step, (detail + "\n").encode())
+                detail = ""
+            self._end(step, outcome, detail)
             self._begin_waiting()
         self._tell()
+
+    def _note(self, step: Step, text: bytes) -> None:
+        self._notes.append((step.path, step.request["step"], text))
+
+    def _outcome(self, child: Child, step: Step) -> tuple[str, str]:
+        """Return how a step's child ended, and the text that tells a person why."""
+        assert step.todo is not None
+        if child.why == "timeout":
+            outcome, said = "timeout", f"not finished after {_limit_ms(step) / 1000:g} s"
+        elif child.why is not None:
+            outcome, said = child.why, child.why
+        else:
+            outcome, said = self._meaning(step, step.todo, child.status or 0)
+        if outcome == "absent" or (outcome == "done" and not step.request.get("preview")):
+            return outcome, said
+        last = _last_lines(bytes(child.output.tail))
+        if step.request.get("recipe_dir"):
+            # Shells begin their messages with it, and it says nothing to people.
+            last = last.replace(step.request["recipe_dir"] + "/", "")
+        return outcome, "\n".join(text for text in (said, last) if text)
+
+    def _meaning(self, step: Step, todo: Command, status: int) -> tuple[str, str]:
+        name = step.request["installer"]
+        try:
+            return self._installers[name].outcome(todo, status)
+        # As in `_begin`; and the thread that calls this watches all others too.
+        except Exception as error:
+            return "failed", f"the installer {name}: {error!r}"
 
     def _may_print(self, child: Child) -> bool:
         return child.reading or child in self._running
 
     def _end(self, step: Step, outcome: str, detail: str) -> None:
-        if step.temporary is not None:
-            with contextlib.suppress(OSError):
-                os.remove(step.temporary)
+        if step.todo is not None:
+            step.todo.dispose()
         del self._steps[step.path]
         self._results.append((step.path, outcome, detail))
 
@@ -208,62 +224,6 @@ class ProcessRunner:
         if self._results:
             with contextlib.suppress(RuntimeError):
                 self._wake()
-
-
-def _script_command(request: Request, data_dir: str) -> "Command | None":
-    recipe_dir = request["recipe_dir"]
-    script = find_script(recipe_dir, request["step"])
-    if script is None:
-        return None
-    name = os.path.relpath(script.file, recipe_dir)
-    env = _base_environment()
-    env.update(environment(request, data_dir))
-    _move_to_file(env, data_dir)
-    cwd = os.path.dirname(script.file)
-    if not script.is_template:
-        return Command(command(script.file, name), cwd, env)
-    with open(script.file, encoding="utf-8") as template:
-        text = render_text(template.read(), request, data_dir)
-    file = os.path.join(data_dir, ".step.sh")
-    with open(file, "w", encoding="utf-8") as rendered:
-        rendered.write(text)
-    return Command(command(file, name), cwd, env, temporary=file)
-
-
-def _python_command(request: Request, data_dir: str) -> "Command | None":
-    if not os.path.isfile(os.path.join(request["recipe_dir"], RECIPE)):
-        return None
-    told = {key: value for key, value in request.items() if key != "digest"}
-    # A file, since a pipe would have to be written while the process reads.
-    stdin = tempfile.TemporaryFile()
-    stdin.write(marshal.dumps([told, data_dir]))
-    stdin.seek(0)
-    argv = [sys.executable, "-B", "-m", "fieldconf_microagent.python_step"]
-    # Python finds the package in the working directory; the step itself moves to the recipe.
-    env = {**_base_environment(), "FIELDCONF_PYTHON": sys.executable}
-    return Command(argv, _PACKAGE_DIR, env, stdin)
-
-
-#: installer: what makes its command, given the request and the data folder; None: absent.
-_COMMANDS: dict[str, Callable[[Request, str], "Command | None"]] = {
-    "script": _script_command,
-    "python": _python_command,
-}
-
-
-def _base_environment() -> dict[str, str]:
-    env = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-    env.setdefault("PATH", os.defpath)
-    return env
-
-
-def _move_to_file(env: dict[str, str], data_dir: str) -> None:
-    changed = env.get("FIELDCONF_CHANGED", "")
-    if len(changed) > _LONGEST_CHANGED:
-        file = os.path.join(data_dir, ".changed.json")
-        with open(file, "w", encoding="utf-8") as out:
-            out.write(changed)
-        env["FIELDCONF_CHANGED"] = env["ROBOCONF_CHANGED"] = "@" + file
 
 
 def _spawn(todo: Command) -> "tuple[subprocess.Popen[bytes], int]":
@@ -282,7 +242,7 @@ def _spawn(todo: Command) -> "tuple[subprocess.Popen[bytes], int]":
         return process, pipe
     except (OSError, ValueError) as error:
         os.close(pipe)
-        raise ScriptError(_why_not(error, todo)) from error
+        raise StepError(_why_not(error, todo)) from error
     finally:
         os.close(end)
         if not isinstance(todo.stdin, int):
@@ -305,33 +265,10 @@ def _why_not(error: "OSError | ValueError", todo: Command) -> str:
     return f"cannot run {todo.name()}: {error.strerror}"
 
 
-def _outcome(child: Child, request: Request) -> tuple[str, str]:
-    """Return how a child ended, and the text that tells a person why."""
-    status = child.status or 0
-    if child.why == "timeout":
-        said = f"not finished after {request['timeout_ms'] / 1000:g} s"
-    elif child.why is not None:
-        said = child.why
-    elif status == 0:
-        return "done", ""
-    elif status == ABSENT_STATUS and request["installer"] == "python":
-        return "absent", ""
-    else:
-        said = _status_text(status)
-    last = _last_lines(bytes(child.output.tail))
-    if request.get("recipe_dir"):
-        # Shells begin their messages with it, and it says nothing to people.
-        last = last.replace(request["recipe_dir"] + "/", "")
-    return child.why or "failed", said + "\n" + last if last else said
-
-
-def _status_text(status: int) -> str:
-    if status >= 0:
-        return f"exit status {status}"
-    try:
-        return f"ended by {signal.Signals(-status).name}"
-    except ValueError:
-        return f"ended by signal {-status}"
+def _limit_ms(step: Step) -> int:
+    own = step.todo.limit_ms if step.todo is not None else None
+    limit: int = step.request["timeout_ms"] if own is None else own
+    return limit
 
 
 def _last_lines(output: bytes) -> str:

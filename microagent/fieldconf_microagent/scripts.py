@@ -8,6 +8,8 @@ import os
 import sys
 from typing import NamedTuple
 
+from .installer import StepError
+
 #: Interpreter by the ending of the name, for scripts without a first line that names one.
 #: Python writes no __pycache__ into the recipe, which other instances share.
 BY_ENDING = {".sh": ["/bin/sh"], ".py": [sys.executable, "-B"]}
@@ -16,10 +18,6 @@ BY_ENDING = {".sh": ["/bin/sh"], ".py": [sys.executable, "-B"]}
 # it does not have must not pick up a file that happens to be there, such as checksum.py.
 _ROBOCONF_STEPS = ("deploy", "start", "update", "stop", "undeploy")
 _SHELLS = ("sh", "bash", "dash", "ash", "ksh", "zsh")
-
-
-class ScriptError(Exception):
-    """A script cannot be run; the message says why and what to do."""
 
 
 class Script(NamedTuple):
@@ -49,7 +47,7 @@ def command(file: str, name: str) -> "list[str]":
     """Return the command line that runs a script; `name` is what people call it.
 
     Raises:
-        ScriptError: there is no way to run it.
+        StepError: there is no way to run it.
     """
     with open(file, "rb") as script:
         head = script.read(4096)
@@ -61,11 +59,11 @@ def command(file: str, name: str) -> "list[str]":
     if not interpreter:
         if os.access(file, os.X_OK):
             return [file]
-        raise ScriptError(
+        raise StepError(
             f"cannot run {name}: it has no run bit, and no first line such as #!/bin/sh"
         )
     if b"\r\n" in rest and _is_shell(interpreter):
-        raise ScriptError(
+        raise StepError(
             f"cannot run {name}: its lines end with \\r\\n (Windows); save it with \\n alone"
         )
     return [*interpreter, file]

@@ -28,6 +28,7 @@ class Tree:
         resolve: imported prefix, own path → {path: values}, from all providers.
         ready: digest (or None) → whether the recipe is complete on this node.
         offers: names of installers.
+        lacking: installer → why this node cannot run it.
     """
 
     def __init__(
@@ -35,10 +36,12 @@ class Tree:
         resolve: "Callable[[str, str], dict[str, dict[str, str]]]",
         ready: "Callable[[bytes | None], bool]",
         offers: "tuple[str, ...]",
+        lacking: "dict[str, str]",
     ) -> None:
         self.resolve = resolve
         self.ready = ready
         self.offers = offers
+        self.lacking = lacking
         self.records: "dict[str, Record]" = {}
         self.order: "list[Record]" = []
 
@@ -128,12 +131,16 @@ class Tree:
             return None
         installer = record.entry["t"]
         if installer not in self.offers:
-            text = "this node has no installer '%s', only: %s" % (installer, ", ".join(self.offers))
-            record.problem = ["refused", text, False]
+            record.problem = ["refused", self._why_not(installer), False]
             return None
         if record.parent and not states.is_deployed(record.parent.state):
             return None
         return "deploy" if self.ready(record.wanted_digest()) else None
+
+    def _why_not(self, installer: str) -> str:
+        if installer in self.lacking:
+            return "the installer '%s' %s" % (installer, self.lacking[installer])
+        return "this node has no installer '%s', only: %s" % (installer, ", ".join(self.offers))
 
     def _decide_down(self, record: Record) -> "str | None":
         target = goal(record)
