@@ -16,7 +16,7 @@ Both are made from the step's *request*, a dict of plain values; nothing here re
 
 import sys
 
-from .recipe import RENDERED
+from .recipe import RENDERED, folder_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -83,6 +83,11 @@ def _files(request: "Request") -> "str | None":
     return None if folder is None else folder + "/files"
 
 
+def _parent_data_dir(request: "Request", data_dir: str) -> "str | None":
+    parent = request["path"].rpartition("/")[0]
+    return data_dir.rpartition("/")[0] + "/" + folder_name(parent) if parent else None
+
+
 #: name (each with ROBOCONF_ and with FIELDCONF_ before it), help, value; None: not set.
 META: "list[tuple[str, str, Value]]" = [
     ("INSTANCE_NAME", "Name of the instance.", lambda r, d: r["name"]),
@@ -110,6 +115,11 @@ META: "list[tuple[str, str, Value]]" = [
         "DATA_DIR",
         "Folder of this instance alone; it outlives versions and goes after undeploy.",
         lambda r, d: d,
+    ),
+    (
+        "PARENT_DATA_DIR",
+        "The same of the instance above: for what is put into an application server, say.",
+        _parent_data_dir,
     ),
     (
         "RENDERED_DIR",
@@ -195,7 +205,8 @@ def context(request: "Request", data_dir: str) -> "dict[str, Any]":
 
     Exports by name, the names of `META`, for every imported prefix a list under its name (and in
     ``imports``), and Roboconf's ``importLists``. An item of a list holds ``path`` and ``name`` of
-    the exporting instance, ``last`` (is it the last one?), and over these its variables.
+    the exporting instance, ``clean_path`` (for use in names: vm1_web), ``last`` (is it the last
+    one?), and over these its variables.
     """
     seen: dict[str, Any] = dict(request["exports"])
     lists: dict[str, Any] = {}
@@ -238,7 +249,12 @@ def _shell_name(name: str) -> str:
 
 def _item(pair: "list[Any]", last: bool) -> "dict[str, Any]":
     path, values = pair
-    item: dict[str, Any] = {"path": path, "name": path.split("/")[-1], "last": last}
+    item: dict[str, Any] = {
+        "path": path,
+        "name": path.split("/")[-1],
+        "clean_path": clean(path.strip("/")),
+        "last": last,
+    }
     item.update(values)
     return item
 

@@ -56,6 +56,15 @@ def test_exports_ancestors_and_imports():
     assert "Data_1_ip" not in env
 
 
+def test_what_is_put_into_the_instance_above_finds_its_folder():
+    inner = request(path="/vm 1/web-a/app")
+
+    assert variables.environment(inner, "/data/vm=201+web-a+app")["FIELDCONF_PARENT_DATA_DIR"] == (
+        "/data/vm=201+web-a"
+    )
+    assert "FIELDCONF_PARENT_DATA_DIR" not in variables.environment(request(path="/vm"), "/data/vm")
+
+
 def test_every_fact_has_both_names():
     env = variables.environment(request(), "/data/web")
 
@@ -142,10 +151,11 @@ def test_templates_see_exports_imports_and_facts():
     assert seen["FIELDCONF_DATA_DIR"] == "/data/web"
     assert seen["Cache"] == []
     assert seen["imports"]["Data"] == seen["Data"]
-    assert seen["Data"] == [
-        {"path": "/vm2/data", "name": "data", "last": False, "port": "1", "ip": "10.0.0.2"},
-        {"path": "/vm3/data", "name": "data", "last": True, "port": "2"},
-    ]
+    first = {"path": "/vm2/data", "name": "data", "clean_path": "vm2_data", "last": False}
+    second = {"path": "/vm3/data", "name": "data", "clean_path": "vm3_data", "last": True}
+    first.update({"port": "1", "ip": "10.0.0.2"})
+    second.update({"port": "2"})
+    assert seen["Data"] == [first, second]
     assert seen["importLists"][1] == {
         "prefix": "Data",
         "imports": [
