@@ -1,0 +1,1 @@
+"""Describes boards and builds what is written onto them."""

@@ -1,0 +1,359 @@
+"""What is known of each kind of board: chip, flash, file system, MicroPython, how to flash it.
+
+A board is one TOML file. Those that come with Fieldconf lie in ``firmware-images/boards``; a file
+of one's own is used by its path. `SCHEMA` lists every key; nothing else is accepted. This module
+does not say how an image is built nor how it gets onto the board.
+"""
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+if sys.version_info >= (3, 11):
+    from importlib.resources.abc import Traversable
+
+    import tomllib
+else:
+    from importlib.abc import Traversable
+
+    import tomli as tomllib
+
+from .errors import ImageError
+
+FILE_SYSTEMS = ("littlefs", "fat", "posix")
+METHODS = ("esptool", "uf2", "raw-repl", "copy", "none")
+NETWORKS = ("wifi", "ethernet", "none")
+#: What `mpy-cross -march` knows; a board without one runs bytecode only.
+ARCHITECTURES = (
+    *("x86", "x64", "armv6", "armv6m", "armv7m", "armv7em", "armv7emsp", "armv7emdp"),
+    *("xtensa", "xtensawin", "rv32imc", "rv64imc"),
+)
+
+
+class BoardError(ImageError):
+    """A description of a board is refused; the message names file and key."""
+
+
+@dataclass(frozen=True)
+class FileSystem:
+    """Where the board keeps files.
+
+    Attributes:
+        kind: one of `FILE_SYSTEMS`; "posix" is a folder.
+        offset: where it starts in the flash, in bytes; None where only the board itself knows.
+        size: bytes; None where only the board itself knows.
+        reserved: bytes between its end and the end of the flash.
+        fixed: it does not grow with the flash.
+        block_size, read_size, prog_size, lookahead_size: LittleFS' parameters, as the port of
+            MicroPython mounts it.
+    """
+
+    kind: str
+    offset: int | None
+    size: int | None
+    reserved: int
+    fixed: bool
+    block_size: int
+    read_size: int
+    prog_size: int
+    lookahead_size: int
+
+    @property
+    def cache_size(self) -> int:
+        """Return what MicroPython makes of the other parameters; longer files are not inlined."""
+        return min(self.block_size, 4 * max(self.read_size, self.prog_size))
+
+
+@dataclass(frozen=True)
+class MicroPython:
+    """The release that images are built for, and its firmware file.
+
+    Attributes:
+        version: as in "1.28.0".
+        url: the page where the file is offered.
+        file: its name there; None where Fieldconf does not write firmware.
+        sha256: of this file, 64 hexadecimal digits; None where it is not known.
+        offset: where the file starts in the flash.
+        chip_id: the number of the chip in the headers of ESP images.
+        base: address at which the flash appears; UF2 files count from there.
+        family: the family of chips in UF2 files.
+    """
+
+    version: str
+    url: str
+    file: str | None
+    sha256: str | None
+    offset: int
+    chip_id: int | None
+    base: int
+    family: int | None
+
+
+@dataclass(frozen=True)
+class Flashing:
+    """How an image gets onto the board.
+
+    Attributes:
+        method: one of `METHODS`.
+        baud: speed of the serial line while esptool writes, or of the REPL.
+        drive: name of the drive as which the board's boot loader shows (UF2).
+    """
+
+    method: str
+    baud: int
+    drive: str | None
+
+
+@dataclass(frozen=True)
+class Board:
+    """One kind of board.
+
+    Attributes:
+        name: of its file, without ".toml": what users type.
+        title: what people call it.
+        chip: as esptool calls it, or the maker's name.
+        mcu: the processor, for readers.
+        arch: for ``mpy-cross -march``, or None.
+        network: which of `NETWORKS` it has.
+        flash_size: of the whole flash, in bytes; None where it does not matter.
+    """
+
+    name: str
+    title: str
+    chip: str
+    mcu: str
+    arch: str | None
+    network: tuple[str, ...]
+    flash_size: int | None
+    filesystem: FileSystem
+    micropython: MicroPython | None
+    flashing: Flashing
+
+    def with_flash_size(self, size: int) -> "Board":
+        """Return the same kind of board with another flash; its file system fills what is left.
+
+        Raises:
+            BoardError: the place of the file system does not depend on the flash.
+        """
+        if size == self.flash_size:
+            return self
+        if self.filesystem.fixed or self.filesystem.offset is None:
+            raise BoardError(f"{self.name} has one size of flash only; leave out the size")
+        rest = size - self.filesystem.offset - self.filesystem.reserved
+        if rest < 2 * self.filesystem.block_size:
+            raise BoardError(f"{self.name}: a flash of {size} bytes has no room for files")
+        return replace(self, flash_size=size, filesystem=replace(self.filesystem, size=rest))
+
+
+_Values = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Key:
+    """What is accepted for one key.
+
+    Attributes:
+        kind: its type.
+        expected: in words, for the error message.
+        accepts: value → whether it is fine.
+        needed: all values → whether the key must be there.
+        default: taken where it is not.
+    """
+
+    kind: type
+    expected: str
+    accepts: Callable[[Any], bool] = lambda value: True
+    needed: Callable[[_Values], bool] = lambda values: False
+    default: Any = None
+
+
+def _always(values: _Values) -> bool:
+    return True
+
+
+def _in_flash(values: _Values) -> bool:
+    return values.get("flashing.method") in ("esptool", "uf2")
+
+
+def _uf2(values: _Values) -> bool:
+    return values.get("flashing.method") == "uf2"
+
+
+def _littlefs(values: _Values) -> bool:
+    return values.get("filesystem.kind") == "littlefs"
+
+
+def _has_micropython(values: _Values) -> bool:
+    return any(key.startswith("micropython.") for key in values)
+
+
+def _one_of(choices: tuple[str, ...]) -> dict[str, Any]:
+    return {"expected": "one of " + ", ".join(choices), "accepts": lambda value: value in choices}
+
+
+def _is_hash(value: str) -> bool:
+    return len(value) == 64 and all(c in "0123456789abcdef" for c in value)
+
+
+def _text(needed: Callable[[_Values], bool] = _always) -> Key:
+    return Key(str, "text", bool, needed)
+
+
+_SIZE: dict[str, Any] = {"expected": "a number of bytes", "accepts": lambda value: value >= 0}
+_POWER: dict[str, Any] = {
+    "expected": "a power of two, in bytes",
+    "accepts": lambda value: value > 0 and value & (value - 1) == 0,
+}
+
+#: Every key of a description.
+SCHEMA: dict[str, Key] = {
+    "title": _text(),
+    "chip": _text(),
+    "mcu": _text(),
+    "arch": Key(str, **_one_of(ARCHITECTURES)),
+    "network": Key(
+        list,
+        "a list of " + ", ".join(NETWORKS),
+        lambda value: bool(value) and all(one in NETWORKS for one in value),
+        _always,
+    ),
+    "flash.size": Key(int, needed=_in_flash, **_SIZE),
+    "filesystem.kind": Key(str, needed=_always, **_one_of(FILE_SYSTEMS)),
+    "filesystem.offset": Key(int, needed=_in_flash, **_SIZE),
+    "filesystem.size": Key(int, **_SIZE),
+    "filesystem.reserved": Key(int, default=0, **_SIZE),
+    "filesystem.block_size": Key(int, needed=_littlefs, default=512, **_POWER),
+    "filesystem.read_size": Key(int, needed=_littlefs, default=512, **_POWER),
+    "filesystem.prog_size": Key(int, needed=_littlefs, default=512, **_POWER),
+    "filesystem.lookahead_size": Key(int, needed=_littlefs, default=32, **_POWER),
+    "micropython.version": _text(_has_micropython),
+    "micropython.url": _text(_has_micropython),
+    "micropython.file": _text(_in_flash),
+    "micropython.sha256": Key(str, "64 hexadecimal digits in lower case", _is_hash),
+    "micropython.offset": Key(int, default=0, **_SIZE),
+    "micropython.chip_id": Key(int, "the number of the chip in image headers"),
+    "micropython.base": Key(int, default=0, **_SIZE),
+    "micropython.family": Key(int, "the chip's UF2 family", needed=_uf2),
+    "flashing.method": Key(str, needed=_always, **_one_of(METHODS)),
+    "flashing.baud": Key(int, "a speed in baud", lambda value: value > 0, default=115200),
+    "flashing.drive": _text(_uf2),
+}
+
+
+def _folder() -> Traversable:
+    """Return where the descriptions lie: a package of their own, or in a checkout beside us."""
+    beside = Path(__file__).parents[1]
+    if beside.name == "firmware-images":
+        return beside / "boards"
+    return resources.files("fieldconf_boards")
+
+
+def names() -> list[str]:
+    """Return the boards that come with Fieldconf."""
+    found = (file.name for file in _folder().iterdir())
+    return sorted(name.removesuffix(".toml") for name in found if name.endswith(".toml"))
+
+
+def load(name: str) -> Board:
+    """Return a board that comes with Fieldconf, or the one in a file (a path ending in .toml).
+
+    Raises:
+        BoardError: there is none, or its description is refused.
+    """
+    if name.endswith(".toml"):
+        try:
+            text = Path(name).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise BoardError(f"cannot read the board {name}: {error}") from error
+        return parse(text, Path(name).stem, name)
+    if name not in names():
+        raise BoardError(f"there is no board {name!r}; known are {', '.join(names())}")
+    file = f"{name}.toml"
+    text = _folder().joinpath(file).read_text(encoding="utf-8")
+    return parse(text, name, f"boards/{file}")
+
+
+def parse(text: str, name: str, file: str) -> Board:
+    """Return the board that a TOML text describes.
+
+    Args:
+        text: the description.
+        name: of the board.
+        file: for messages.
+
+    Raises:
+        BoardError: names `file` and the key, and says what was expected.
+    """
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BoardError(f"{file}: not TOML: {error}") from error
+    values = _checked(_flat(tables, file), file)
+    return _board(values, name, file)
+
+
+def _flat(tables: _Values, file: str) -> dict[str, Any]:
+    """Return {"filesystem.kind": "littlefs", …}."""
+    flat: dict[str, Any] = {}
+    for name, value in tables.items():
+        inner = value.items() if isinstance(value, dict) else [("", value)]
+        for key, one in inner:
+            flat[f"{name}.{key}".rstrip(".")] = one
+    unknown = sorted(set(flat) - set(SCHEMA))
+    if unknown:
+        raise BoardError(f"{file}: {unknown[0]}: there is no such key")
+    return flat
+
+
+def _checked(values: dict[str, Any], file: str) -> dict[str, Any]:
+    """Return all keys of the schema, with defaults filled in."""
+    checked = {}
+    for name, key in SCHEMA.items():
+        if name not in values:
+            if key.needed(values):
+                raise BoardError(f"{file}: {name}: is missing; expected {key.expected}")
+            checked[name] = key.default
+            continue
+        value = values[name]
+        # In Python, true is a number.
+        if type(value) is not key.kind or not key.accepts(value):
+            raise BoardError(f"{file}: {name}: expected {key.expected}, found {value!r}")
+        checked[name] = value
+    return checked
+
+
+def _board(values: dict[str, Any], name: str, file: str) -> Board:
+    def part(table: str) -> dict[str, Any]:
+        head = table + "."
+        return {k.removeprefix(head): v for k, v in values.items() if k.startswith(head)}
+
+    micropython = MicroPython(**part("micropython")) if values["micropython.version"] else None
+    top = {key: value for key, value in values.items() if "." not in key}
+    top["network"] = tuple(top["network"])
+    return Board(
+        name=name,
+        flash_size=values["flash.size"],
+        filesystem=_file_system(part("filesystem"), values["flash.size"], file),
+        micropython=micropython,
+        flashing=Flashing(**part("flashing")),
+        **top,
+    )
+
+
+def _file_system(values: dict[str, Any], flash: int | None, file: str) -> FileSystem:
+    offset, size = values["offset"], values["size"]
+    fixed = size is not None
+    if size is None and flash is not None and offset is not None:
+        size = flash - offset - values["reserved"]
+    if size is not None:
+        if size <= 0 or size % values["block_size"]:
+            raise BoardError(
+                f"{file}: filesystem.size: expected whole blocks of {values['block_size']} bytes, "
+                f"found {size}"
+            )
+        if flash is not None and offset is not None and offset + size > flash:
+            raise BoardError(f"{file}: filesystem.size: expected an end within flash.size")
+    return FileSystem(**{**values, "size": size, "fixed": fixed})
