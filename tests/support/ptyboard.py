@@ -1,0 +1,157 @@
+"""MicroPython for the desktop as a board behind a serial line.
+
+Its flash is a folder; its line is a pty, whose name `board.port` is what a serial port's name would
+be. As on a board
+
+* `main.py` runs at power-on and after a soft reset from the friendly REPL, not from the raw one;
+* Ctrl-C stops it, and the REPL takes over when it ends;
+* a reset leaves the line as it is: the process ends and another takes its place.
+
+Between the two is a relay that tests may use to spoil what passes (`board.spoil`), and that can
+pull the cable (`board.unplug`), as a USB port vanishes when the board loses power.
+"""
+
+import os
+import select
+import subprocess
+import termios
+import threading
+import tty
+
+from support import interpreters
+
+_BLOCK = 4096
+_BANNER = b"raw REPL; CTRL-B to exit\r\n>"
+
+
+class PtyBoard:
+    """A board whose files are in `folder`.
+
+    Args:
+        options: of the interpreter, such as ``("-X", "heapsize=48k")``.
+        link: a path that shall lead to the port, as /dev/serial/by-id does; it outlives unplugging.
+
+    Attributes:
+        port: what a program opens.
+        spoil: function from (is it the board's, bytes) to the bytes that are passed on.
+        resets: how often MicroPython started again.
+        taken: bytes that came from the host so far.
+    """
+
+    def __init__(self, folder, options=(), link=None):
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._command = [interpreters.find("micropython"), *options]
+        self._link = link
+        self.spoil = lambda from_board, data: data
+        self.resets = self.taken = 0
+        self._is_raw = False
+        self._process = None
+        self._wake, self._waker = os.pipe()
+        self.plug()
+
+    def plug(self):
+        """Give the board power and a line."""
+        self._host, host_end = os.openpty()
+        tty.setraw(host_end)
+        # Held open: a line without anybody at it is not one that was cut.
+        self._held = host_end
+        self.port = os.ttyname(host_end)
+        if self._link:
+            self._link.unlink(missing_ok=True)
+            self._link.symlink_to(self.port)
+            self.port = str(self._link)
+        self._is_plugged = True
+        self._is_raw = False
+        self._boot()
+        self._thread = threading.Thread(target=self._relay, daemon=True)
+        self._thread.start()
+
+    def unplug(self):
+        """Pull the cable, which takes the power too."""
+        self._is_plugged = False
+        os.write(self._waker, b"x")
+        if threading.current_thread() is not self._thread:
+            self._thread.join(10)
+
+    def close(self):
+        self.unplug()
+        os.close(self._wake)
+        os.close(self._waker)
+
+    def _boot(self):
+        """Start MicroPython with main.py as boards do: in a session that its terminal can stop."""
+        self._board, board_end = os.openpty()
+        tty.setraw(board_end)
+        flags = termios.tcgetattr(board_end)
+        # While code runs, Ctrl-C is a signal; the REPL reads it as a character.
+        flags[tty.LFLAG] |= termios.ISIG
+        termios.tcsetattr(board_end, termios.TCSANOW, flags)
+        starts = not self._is_raw and (self.folder / "main.py").exists()
+        self._process = subprocess.Popen(
+            # The shell leads a session, so that what it opens becomes its terminal.
+            ["sh", "-c", ': <$0; exec "$@"', os.ttyname(board_end)]
+            + self._command
+            + (["-i", "main.py"] if starts else []),
+            stdin=board_end,
+            stdout=board_end,
+            stderr=board_end,
+            cwd=self.folder,
+            env={**os.environ, "MICROPYPATH": ":lib:.frozen"},
+            start_new_session=True,
+        )
+        os.close(board_end)
+        self._hides = b"" if self._is_raw else None
+
+    def _relay(self):
+        while self._is_plugged:
+            ready, _, _ = select.select([self._host, self._board, self._wake], [], [])
+            if self._wake in ready:
+                os.read(self._wake, 1)
+            if self._host in ready:
+                self._from_host(os.read(self._host, _BLOCK))
+            if self._board in ready:
+                self._from_board()
+        self._process.kill()
+        self._process.wait()
+        for end in (self._host, self._held, self._board):
+            os.close(end)
+
+    def _from_host(self, data):
+        self.taken += len(data)
+        data = self.spoil(False, data)
+        for mark in data:
+            if mark in b"\x01\x02":
+                self._is_raw = mark == 1
+        _write(self._board, data)
+
+    def _from_board(self):
+        try:
+            data = os.read(self._board, _BLOCK)
+        except OSError:
+            self._reset()
+            return
+        if self._hides is not None:
+            # After a reset in the raw REPL the board is in it again, without a friendly word.
+            self._hides += data
+            if b">>> " in self._hides:
+                _write(self._board, b"\x01")
+            at = self._hides.find(_BANNER)
+            if at < 0:
+                return
+            data, self._hides = self._hides[at:], None
+        data = self.spoil(True, data)
+        if self._is_plugged:
+            _write(self._host, data)
+
+    def _reset(self):
+        self._process.wait()
+        os.close(self._board)
+        self.resets += 1
+        _write(self._host, b"MPY: soft reboot\r\n")
+        self._boot()
+
+
+def _write(end, data):
+    while data:
+        data = data[os.write(end, data) :]
