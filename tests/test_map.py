@@ -44,7 +44,7 @@ def test_a_package_imports_only_those_below_it(part):
         "microagent/fieldconf_microagent/agent.py",
         "microagent/fieldconf_microagent/tree.py",
         "microagent/fieldconf_microagent/imports.py",
-        "coordinator/fieldconf_coordinator/fleet.py",
+        "coordinator/fieldconf_coordinator/core/fleet.py",
     ],
 )
 def test_a_core_module_does_no_io(core):

@@ -24,9 +24,9 @@ sys.path[:0] = [*SOURCES, str(ROOT / "tests/benchmarks"), str(ROOT / "tests")]
 os.environ["PYTHONPATH"] = os.pathsep.join(SOURCES)
 
 from fieldconf_coordinator import recipes  # noqa: E402
-from fieldconf_coordinator.client import local  # noqa: E402
+from fieldconf_coordinator.cli.client import local  # noqa: E402
+from fieldconf_coordinator.cli.remote import Remote  # noqa: E402
 from fieldconf_coordinator.errors import RequestError  # noqa: E402
-from fieldconf_coordinator.remote import Remote  # noqa: E402
 from fieldconf_microagent import codec, envelope, topics  # noqa: E402
 from fieldconf_microagent.link_paho import PahoLink  # noqa: E402
 

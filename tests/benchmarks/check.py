@@ -48,7 +48,7 @@ instance of VM {{
     }}
 }}
 """
-_START = [sys.executable, "-c", "from fieldconf_coordinator.cli import main; main()", "check"]
+_START = [sys.executable, "-c", "from fieldconf_coordinator.cli.main import main; main()", "check"]
 
 
 def run(folder, quick):

@@ -23,7 +23,7 @@ from bench import (
     until,
 )
 
-_CLI = [sys.executable, "-c", "from fieldconf_coordinator.cli import main; main()"]
+_CLI = [sys.executable, "-c", "from fieldconf_coordinator.cli.main import main; main()"]
 _SETTLE_S = 2
 MP_MB = 3
 

@@ -22,7 +22,7 @@ from templates import write
 from fieldconf_targets.local import LocalTarget
 
 GOALS = {1: 0.1, 20: 0.5}
-_CLI = [sys.executable, "-c", "from fieldconf_coordinator.cli import main; main()"]
+_CLI = [sys.executable, "-c", "from fieldconf_coordinator.cli.main import main; main()"]
 _GRAPH = """\
 VM {
     installer: target;

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from swarm_target import SOCKETS
 
-from fieldconf_coordinator import running
 from fieldconf_coordinator.rest.server import serving
-from fieldconf_coordinator.service import Options
+from fieldconf_coordinator.service import running
+from fieldconf_coordinator.service.service import Options
 from fieldconf_targets import registry
 
 

@@ -11,9 +11,9 @@ import sys
 import threading
 from pathlib import Path
 
-from fieldconf_coordinator import running
 from fieldconf_coordinator.rest.server import serving
-from fieldconf_coordinator.service import Options
+from fieldconf_coordinator.service import running
+from fieldconf_coordinator.service.service import Options
 from fieldconf_targets import registry
 from fieldconf_targets.api import ABSENT, RUNNING, Machine, Target
 

@@ -7,11 +7,11 @@ import time
 
 import pytest
 
-from fieldconf_coordinator import supervised
-from fieldconf_coordinator.embedded import EmbeddedBroker
-from fieldconf_coordinator.mosquitto import Mosquitto
-from fieldconf_coordinator.running import external
-from fieldconf_coordinator.supervised import BrokerError, accepts
+from fieldconf_coordinator.brokers import supervised
+from fieldconf_coordinator.brokers.embedded import EmbeddedBroker
+from fieldconf_coordinator.brokers.mosquitto import Mosquitto
+from fieldconf_coordinator.brokers.supervised import BrokerError, accepts
+from fieldconf_coordinator.service.running import external
 from fieldconf_microagent.link_paho import PahoLink
 from fieldconf_targets import processes
 from support import brokers
@@ -85,7 +85,7 @@ def test_port_that_is_taken_is_told_with_what_to_do(make_broker, monkeypatch):
 def test_embedded_broker_ends_with_a_killed_coordinator(tmp_path):
     script = (
         "import sys, time; sys.path[:0] = eval(sys.argv[2]); from pathlib import Path; "
-        "from fieldconf_coordinator.embedded import EmbeddedBroker; "
+        "from fieldconf_coordinator.brokers.embedded import EmbeddedBroker; "
         "b = EmbeddedBroker(Path(sys.argv[1])); b.start(); print(b.port, flush=True); "
         "time.sleep(600)"
     )

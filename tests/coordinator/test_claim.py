@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from fieldconf_coordinator.claim import Claim
+from fieldconf_coordinator.brokers.claim import Claim
 from fieldconf_microagent import codec
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import click
 import pytest
 
-from fieldconf_coordinator import cli, cli_common, cli_fleet
+from fieldconf_coordinator.cli import common, show
+from fieldconf_coordinator.cli import main as cli
 from fieldconf_targets.api import TargetError
 from fieldconf_targets.memory import MemoryTarget
 from support.commands import command, environment, fieldconf
@@ -411,7 +412,7 @@ def test_second_coordinator_on_a_folder_refuses(shop, tmp_path):
 def test_long_notes_are_cut_at_80_columns():
     rows = [("/a", "unresolved", "", "failed: " + "x" * 100)]
 
-    table = cli_common.table(("instance", "state", "address", ""), rows)
+    table = common.table(("instance", "state", "address", ""), rows)
     lines = click.unstyle(table).splitlines()
 
     assert len(lines[1]) == 80
@@ -421,7 +422,7 @@ def test_long_notes_are_cut_at_80_columns():
 def test_numbers_in_paths_are_sorted_as_numbers():
     paths = ["/web10", "/web2/a", "/web", "/web2", "/db/x1", "/web1"]
 
-    assert sorted(paths, key=cli_common.by_number) == [
+    assert sorted(paths, key=common.by_number) == [
         "/db/x1", "/web", "/web1", "/web2", "/web2/a", "/web10",
     ]  # fmt: skip
 
@@ -433,8 +434,8 @@ def test_screen_that_is_too_low_shows_what_is_not_well(run, shop, monkeypatch):
 
     told = shop.ask("status")
 
-    assert len(cli_fleet._status_text(told).splitlines()) == 10
-    assert [line.split()[0] for line in cli_fleet._status_text(told, True).splitlines()] == [
+    assert len(show._status_text(told).splitlines()) == 10
+    assert [line.split()[0] for line in show._status_text(told, True).splitlines()] == [
         "shop", "instance", "/lb-vm/lb", "7",
     ]  # fmt: skip
 
@@ -443,7 +444,7 @@ def test_note_tells_the_first_line_of_a_problem():
     problem = {"code": "failed", "text": "start: exit status 3\nno such file", "resting": False}
     instance = {"problem": problem, "missing": [], "node": "n1", "online": True}
 
-    assert cli_common.note(instance) == "failed: start: exit status 3"
+    assert common.note(instance) == "failed: start: exit status 3"
 
 
 def test_force_does_not_wait_for_what_runs_on_the_nodes(run, shop):
@@ -457,7 +458,7 @@ def test_retry_reaches_everything_without_a_path(run, shop):
 
 
 def test_deploy_that_cannot_end_says_what_it_waits_for(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(cli_common, "_QUIET_S", 0.5)
+    monkeypatch.setattr(common, "_QUIET_S", 0.5)
     lonely = "instance of VM {\n name: vm;\n instance of Web {\n  name: web;\n }\n}\n"
     (tmp_path / "lonely").mkdir()
     write(tmp_path / "lonely", SHOP, lonely)

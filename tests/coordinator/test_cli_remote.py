@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from fieldconf_coordinator import cli
+from fieldconf_coordinator.cli import main as cli
 from support.commands import command, environment
 from support.coordinators import coordinator
 from support.rest import PASSWORD, WEB_CLUSTER, served

@@ -12,11 +12,11 @@ from contextlib import contextmanager
 
 import pytest
 
-from fieldconf_coordinator import client as client_module
-from fieldconf_coordinator.client import Client, Place, local
+from fieldconf_coordinator.cli import client as client_module
+from fieldconf_coordinator.cli.client import Client, Place, local
+from fieldconf_coordinator.cli.packing import packed
+from fieldconf_coordinator.cli.remote import Remote
 from fieldconf_coordinator.errors import RequestError
-from fieldconf_coordinator.packing import packed
-from fieldconf_coordinator.remote import Remote
 from support.rest import WEB_CLUSTER, served
 from support.waiting import until
 

@@ -165,7 +165,7 @@ def test_many_nodes_are_told_a_few_at_a_time(desk):
 
 
 def test_large_application_is_counted_less_often(watched, monkeypatch):
-    monkeypatch.setattr("fieldconf_coordinator.news._COUNTED_IN_MS", 0.01)
+    monkeypatch.setattr("fieldconf_coordinator.core.news._COUNTED_IN_MS", 0.01)
     app = "application", taken_id(watched)
     watched.live(watched.node("/web1"), online=False)
     assert app in taken(watched)

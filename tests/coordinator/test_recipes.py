@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fieldconf_coordinator import recipes
-from fieldconf_coordinator.recipes import RecipeError, RecipeStore, TokenBucket, pack
+from fieldconf_coordinator.service import recipes
+from fieldconf_coordinator.service.recipes import RecipeError, RecipeStore, TokenBucket, pack
 from fieldconf_microagent import codec, compat, manifest
 
 FILES = [("start", 0o755, b"#!/bin/sh\necho started\n"), ("lib/data", 0o644, bytes(100_000))]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fieldconf_coordinator.reports import PULSE_MS
+from fieldconf_coordinator.core.reports import PULSE_MS
 from fieldconf_microagent import codec, envelope, topics
 from support.desk import WEB_DIGEST, Desk, kinds, orders, web_template
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from fieldconf_coordinator import ports
-from fieldconf_coordinator.fleet import FleetError
+from fieldconf_coordinator.core import ports
+from fieldconf_coordinator.core.fleet import FleetError
 from support.desk import Desk, component, kinds, orders, template, web_graph, web_template
 
 

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fieldconf_coordinator.fleet import FleetError
+from fieldconf_coordinator.core.fleet import FleetError
 from fieldconf_microagent import topics
 from support.desk import Desk, kinds, orders, template, web_graph, web_template
 

@@ -1,9 +1,9 @@
 """Pieces of recipes go out in order, at a bounded rate; output of scripts is kept, bounded."""
 
-from fieldconf_coordinator import serving
-from fieldconf_coordinator.outputs import Outputs
-from fieldconf_coordinator.recipes import RecipeStore, pack
-from fieldconf_coordinator.serving import Serving
+from fieldconf_coordinator.service import serving
+from fieldconf_coordinator.service.outputs import Outputs
+from fieldconf_coordinator.service.recipes import RecipeStore, pack
+from fieldconf_coordinator.service.serving import Serving
 from fieldconf_microagent import codec, envelope
 
 KEY = bytes(32)

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy
 
-from fieldconf_coordinator import store as store_module
+from fieldconf_coordinator.core.fleet import Fleet
 from fieldconf_coordinator.errors import StoreError
-from fieldconf_coordinator.fleet import Fleet
-from fieldconf_coordinator.store import FILE, Store
+from fieldconf_coordinator.service import store as store_module
+from fieldconf_coordinator.service.store import FILE, Store
 from fieldconf_microagent import codec
 from support.desk import Desk, web_template
 
@@ -140,7 +140,7 @@ def test_events_are_kept_up_to_a_bound(store, monkeypatch):
 def test_a_second_store_on_one_folder_is_refused_and_names_the_first(store, tmp_path):
     code = (
         "import sys; from pathlib import Path\n"
-        "from fieldconf_coordinator.store import Store\n"
+        "from fieldconf_coordinator.service.store import Store\n"
         "Store(Path(sys.argv[1]))"
     )
     second = run(code, tmp_path)
@@ -225,7 +225,7 @@ def test_a_migration_that_fails_leaves_the_store_as_it_was(tmp_path, monkeypatch
 WRITER = """
 import sys
 from pathlib import Path
-from fieldconf_coordinator.store import Store
+from fieldconf_coordinator.service.store import Store
 
 store = Store(Path(sys.argv[1]))
 number = 0
@@ -244,7 +244,7 @@ def run(code, *arguments):
 
 
 def environment():
-    folder = Path(store_module.__file__).parents[2]
+    folder = Path(store_module.__file__).parents[3]
     paths = [str(folder / name) for name in ("coordinator", "microagent", "dsl", "targets")]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 

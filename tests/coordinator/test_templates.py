@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fieldconf_coordinator.recipes import RecipeStore
-from fieldconf_coordinator.templates import TemplateError, Templates
+from fieldconf_coordinator.service.recipes import RecipeStore
+from fieldconf_coordinator.service.templates import TemplateError, Templates
 
 WEB_CLUSTER = Path(__file__).parents[2] / "examples" / "web-cluster"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fieldconf_coordinator.wants import with_version
+from fieldconf_coordinator.core.wants import with_version
 from fieldconf_microagent import codec, topics
 from support.desk import WEB_DIGEST, Desk, component, kinds, template, web_graph, web_template
 

@@ -3,7 +3,7 @@
 import threading
 import time
 
-from fieldconf_coordinator.workers import Workers
+from fieldconf_coordinator.service.workers import Workers
 from fieldconf_targets import registry
 from fieldconf_targets.memory import MemoryTarget
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fieldconf_coordinator.recipes import RecipeStore, pack
+from fieldconf_coordinator.service.recipes import RecipeStore, pack
 from fieldconf_microagent import codec, compat, fetch, manifest
 from fieldconf_microagent.fetch import Fetcher
 

@@ -177,7 +177,7 @@ def test_nobody_listening_is_told_as_down(client, broker):
 
 
 def free_port():
-    from fieldconf_coordinator.supervised import socket
+    from fieldconf_coordinator.brokers.supervised import socket
 
     with socket.create_server(("127.0.0.1", 0)) as found:
         return found.getsockname()[1]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fieldconf_coordinator.mosquitto import Mosquitto
+from fieldconf_coordinator.brokers.mosquitto import Mosquitto
 from fieldconf_microagent.mqtt import Client
 from support import brokers, interpreters, waiting
 

@@ -7,9 +7,9 @@ import random
 
 import pytest
 
-from fieldconf_coordinator.recipes import RecipeStore, pack
-from fieldconf_coordinator.serving import Serving
-from fieldconf_coordinator.store import Store
+from fieldconf_coordinator.service.recipes import RecipeStore, pack
+from fieldconf_coordinator.service.serving import Serving
+from fieldconf_coordinator.service.store import Store
 from fieldconf_microagent import codec, envelope, topics
 from support.desk import Desk, kinds, web_template
 from support.world import DOMAIN, Hand, Node, World, entry, machine

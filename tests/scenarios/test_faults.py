@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from fieldconf_coordinator.embedded import EmbeddedBroker
-from fieldconf_coordinator.mosquitto import Mosquitto
-from fieldconf_coordinator.running import chosen
-from fieldconf_coordinator.supervised import kept_port
+from fieldconf_coordinator.brokers.embedded import EmbeddedBroker
+from fieldconf_coordinator.brokers.mosquitto import Mosquitto
+from fieldconf_coordinator.brokers.supervised import kept_port
+from fieldconf_coordinator.service.running import chosen
 from fieldconf_microagent import states
 from support import brokers, coordinators
 from support.commands import processes_below

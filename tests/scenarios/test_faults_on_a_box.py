@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from fieldconf_coordinator.embedded import EmbeddedBroker
+from fieldconf_coordinator.brokers.embedded import EmbeddedBroker
 from fieldconf_microagent import states
 from support.box import Box
 from support.brokers import need_mosquitto

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from fieldconf_coordinator.embedded import EmbeddedBroker
+from fieldconf_coordinator.brokers.embedded import EmbeddedBroker
 from fieldconf_microagent import states
 from support import guide
 from support.box import Box

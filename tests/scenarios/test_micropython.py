@@ -5,8 +5,8 @@ from importlib.util import find_spec
 
 import pytest
 
-from fieldconf_coordinator.embedded import EmbeddedBroker
-from fieldconf_coordinator.mosquitto import Mosquitto
+from fieldconf_coordinator.brokers.embedded import EmbeddedBroker
+from fieldconf_coordinator.brokers.mosquitto import Mosquitto
 from fieldconf_microagent import codec, states
 from fieldconf_targets import registry
 from support import interpreters

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fieldconf_coordinator.supervised import Broker
+from fieldconf_coordinator.brokers.supervised import Broker
 from fieldconf_microagent import states
 from support import brokers
 from support.box import Box

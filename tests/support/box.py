@@ -8,9 +8,9 @@ import signal
 import subprocess
 import sys
 
-from fieldconf_coordinator.client import local
+from fieldconf_coordinator.cli.client import local
+from fieldconf_coordinator.cli.remote import Remote
 from fieldconf_coordinator.errors import RequestError
-from fieldconf_coordinator.remote import Remote
 from support.coordinators import clean
 from support.waiting import until
 
@@ -65,7 +65,8 @@ class Box:
         """Start the coordinator and wait until it answers."""
         with (self.folder / "up.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", "from fieldconf_coordinator.cli import main; main()", "up",
+                [sys.executable, "-c", "from fieldconf_coordinator.cli.main import main; main()",
+                 "up",
                  "--data", str(self.data), *self.options],
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
                 stdout=log, stderr=log,

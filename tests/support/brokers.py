@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from fieldconf_coordinator import supervised
-from fieldconf_coordinator.embedded import EmbeddedBroker
-from fieldconf_coordinator.mosquitto import Mosquitto, program
+from fieldconf_coordinator.brokers import supervised
+from fieldconf_coordinator.brokers.embedded import EmbeddedBroker
+from fieldconf_coordinator.brokers.mosquitto import Mosquitto, program
 
 
 class OpenMosquitto(Mosquitto):

@@ -3,10 +3,10 @@
 import threading
 from contextlib import contextmanager, nullcontext
 
-from fieldconf_coordinator import running
-from fieldconf_coordinator.embedded import EmbeddedBroker
+from fieldconf_coordinator.brokers.embedded import EmbeddedBroker
 from fieldconf_coordinator.rest.server import serving
-from fieldconf_coordinator.service import Options
+from fieldconf_coordinator.service import running
+from fieldconf_coordinator.service.service import Options
 from support.waiting import until
 
 

@@ -2,7 +2,7 @@
 
 import random
 
-from fieldconf_coordinator.fleet import Fleet
+from fieldconf_coordinator.core.fleet import Fleet
 from fieldconf_dsl import model
 from fieldconf_microagent import codec, envelope, topics
 

@@ -12,10 +12,10 @@ from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from fieldconf_coordinator import running
-from fieldconf_coordinator.embedded import EmbeddedBroker
+from fieldconf_coordinator.brokers.embedded import EmbeddedBroker
 from fieldconf_coordinator.rest.server import serving
-from fieldconf_coordinator.service import Options
+from fieldconf_coordinator.service import running
+from fieldconf_coordinator.service.service import Options
 from support.waiting import until
 
 WEB_CLUSTER = Path(__file__).parents[2] / "examples" / "web-cluster"

@@ -7,7 +7,7 @@ before anything of it is sent, machines as `support.world.Node`. `Faults` does h
 
 import random
 
-from fieldconf_coordinator.fleet import Fleet
+from fieldconf_coordinator.core.fleet import Fleet
 from fieldconf_microagent import states, topics
 from support.world import DOMAIN, Node, World
 

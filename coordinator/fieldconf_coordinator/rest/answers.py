@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from ..service import Service
+from ..service.service import Service
 from .envelope import Refusal
 
 KEPT_MS = 86_400_000

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import FleetError, RequestError
-from ..service import Service
-from ..templates import Kept, TemplateError
+from ..service.service import Service
+from ..service.templates import Kept, TemplateError
 from .archives import as_zip
 from .envelope import Refusal
 from .questions import Asked, Page, paged

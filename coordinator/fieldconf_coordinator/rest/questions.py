@@ -10,11 +10,11 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from .. import status
-from ..changes import shown_state
+from ..core import status
+from ..core.changes import shown_state
+from ..core.model import Application, Instance
 from ..errors import FleetError, RequestError
-from ..model import Application, Instance
-from ..service import Service
+from ..service.service import Service
 
 Asked = dict[str, Any]
 Page = tuple[list[Any], str | None]

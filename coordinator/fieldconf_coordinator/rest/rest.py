@@ -9,10 +9,10 @@ from typing import Any
 
 from fieldconf_microagent.version import VERSION
 
-from .. import status
+from ..core import status
 from ..errors import RequestError
-from ..service import Service
-from ..templates import Kept
+from ..service.service import Service
+from ..service.templates import Kept
 from . import accounts, library, limits, metrics, questions, stream
 from .accounts import Accounts, Row
 from .answers import Answers

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..service import Service, check_targets
+from ..service.service import Service, check_targets
 from . import questions
 from .common import (
     CHANGE_ID,

@@ -6,10 +6,10 @@ from typing import Any
 from fieldconf_targets import registry
 from fieldconf_targets.api import TargetError, values
 
+from ..core.model import Definition
+from ..core.placing import shown
 from ..errors import FleetError
-from ..model import Definition
-from ..placing import shown
-from ..service import Service
+from ..service.service import Service
 from . import questions
 from .common import NAME, YES_NO, absolute
 from .envelope import Answer, Refusal

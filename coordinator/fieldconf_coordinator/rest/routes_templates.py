@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..service import Service
+from ..service.service import Service
 from . import questions
 from .common import COUNT, NAME, PAGE, PATH, TIME, YES_NO, page_of
 from .envelope import Answer, Raw, page

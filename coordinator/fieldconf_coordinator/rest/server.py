@@ -17,7 +17,7 @@ from cheroot import errors, wsgi
 from cheroot.server import HTTPConnection
 from cheroot.ssl.builtin import BuiltinSSLAdapter
 
-from ..service import Service
+from ..service.service import Service
 from . import pages
 from .accounts import LOOPBACK
 from .app import make_app

@@ -29,7 +29,7 @@ from ..errors import RequestError
 from .envelope import Raw, Refusal
 
 if TYPE_CHECKING:
-    from ..service import Service
+    from ..service.service import Service
     from .routes import Call
 
 TYPE = "text/event-stream"

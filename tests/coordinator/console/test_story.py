@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from fieldconf_coordinator.supervised import kept_port
+from fieldconf_coordinator.brokers.supervised import kept_port
 from support.many import one_machine
 from support.rest import WEB_CLUSTER, served, zipped
 from support.waiting import until

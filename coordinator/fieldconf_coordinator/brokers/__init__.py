@@ -1,0 +1,1 @@
+"""Brokers, and the coordinator's connection to one."""

@@ -1,0 +1,1 @@
+"""The command line ``fieldconf``: a client of REST."""

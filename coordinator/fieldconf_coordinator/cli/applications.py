@@ -1,0 +1,241 @@
+"""The commands that change applications; they ask a coordinator over REST."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fieldconf_microagent import states
+
+from . import completing
+from .common import (
+    app_option,
+    examples,
+    finish,
+    force_option,
+    json_option,
+    print_json,
+    remote_option,
+    the_app,
+    wait_option,
+)
+from .remote import Remote
+
+
+@click.command(
+    epilog=examples(
+        "fieldconf deploy examples/web-cluster",
+        "fieldconf deploy shop.zip --name shop-test --no-wait",
+    )
+)
+@click.argument("template", type=click.Path(path_type=Path))
+@click.option(
+    "--name",
+    shell_complete=completing.applications,
+    help="Name of the application. [default: the template's]",
+)
+@click.option("--target", help="Where its nodes come from, such as local or memory.")
+@wait_option
+@json_option
+@remote_option
+def deploy(
+    template: Path,
+    name: str | None,
+    target: str | None,
+    wait: bool,
+    timeout: float | None,
+    as_json: bool,
+    remote: Remote,
+) -> int:
+    """Deploy the TEMPLATE, a folder or a ZIP.
+
+    If there is an application of that name, it is changed to what the template says.
+    """
+    answer = remote.deploy(template, name, target)
+    if as_json:
+        print_json(answer)
+        return 0
+    for warning in answer["warnings"]:
+        click.echo(warning["text"], err=True)
+    return finish(remote, answer, wait, timeout)
+
+
+@click.command(epilog=examples("fieldconf plan shop", "fieldconf plan shop --name shop-test"))
+@click.argument("template", type=click.Path(path_type=Path))
+@click.option(
+    "--name",
+    shell_complete=completing.applications,
+    help="Name of the application. [default: the template's]",
+)
+@json_option
+@remote_option
+def plan(template: Path, name: str | None, as_json: bool, remote: Remote) -> None:
+    """Tell what deploying the TEMPLATE would change; change nothing."""
+    found = remote.plan(template, name)
+    if as_json:
+        print_json(found)
+        return
+    for warning in found["warnings"]:
+        click.echo(warning["text"], err=True)
+    for line in _plan_lines(found):
+        click.echo(line)
+
+
+# What a plan lists: key, mark, word, color.
+_PLANNED = (
+    ("add", "+", "added", "green"),
+    ("remove", "-", "removed", "red"),
+    ("upgrade", "^", "upgraded", "yellow"),
+    ("change", "~", "changed", "yellow"),
+)
+
+
+def _plan_lines(plan: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a plan says, for people."""
+    is_new = " is new" if plan["new"] else ""
+    yield f"{plan['application']} ({plan['template']} {plan['version']}){is_new}"
+    for key, mark, word, color in _PLANNED:
+        for path in plan[key]:
+            yield click.style(f"  {mark} {path} is {word}", fg=color)
+    counts = [f"{len(plan[key])} {word}" for key, _, word, _ in _PLANNED if plan[key]]
+    yield ", ".join(counts) or "nothing changes"
+
+
+def _wish_command(name: str, wish: str, text: str, *lines: str) -> click.Command:
+    @click.command(name, help=text, epilog=examples(*lines))
+    @click.argument("path", required=False, shell_complete=completing.paths)
+    @app_option
+    @wait_option
+    @json_option
+    @remote_option
+    def command(
+        path: str | None,
+        app: str | None,
+        wait: bool,
+        timeout: float | None,
+        as_json: bool,
+        remote: Remote,
+        force: bool = False,
+    ) -> int:
+        name = the_app(remote, app)
+        answer = remote.wish(app=name, path=path, wish=wish, force=force)
+        if as_json:
+            print_json(answer)
+            return 0
+        return finish(remote, answer, wait, timeout)
+
+    return command
+
+
+start = _wish_command(
+    "start",
+    states.STARTED,
+    "Start the instance at PATH, or all of them.",
+    "fieldconf start /data-vm/data",
+)
+stop = _wish_command(
+    "stop",
+    states.STOPPED,
+    "Stop the instance at PATH, or all of them.\n\nWhat lies below stops, and returns with it.",
+    "fieldconf stop /data-vm/data",
+)
+undeploy = force_option(
+    _wish_command(
+        "undeploy",
+        states.NOT_DEPLOYED,
+        "Undeploy the instance at PATH, or all of them.\n\nNodes that become empty are given back.",
+        "fieldconf undeploy",
+        "fieldconf undeploy /web-vm2",
+    )
+)
+
+
+@click.command(epilog=examples("fieldconf scale /web-vm 5"))
+@click.argument("root", shell_complete=completing.paths)
+@click.argument("count", type=click.IntRange(0))
+@app_option
+@wait_option
+@json_option
+@remote_option
+def scale(
+    root: str,
+    count: int,
+    app: str | None,
+    wait: bool,
+    timeout: float | None,
+    as_json: bool,
+    remote: Remote,
+) -> int:
+    """Have COUNT copies of the root instance ROOT.
+
+    Each is a copy with all that lies in it: /web-vm1, /web-vm2 and so on.
+    """
+    answer = remote.scale(app=the_app(remote, app), path=root, count=count)
+    if as_json:
+        print_json(answer)
+        return 0
+    return finish(remote, answer, wait, timeout)
+
+
+@click.command(epilog=examples("fieldconf remove /web-vm3"))
+@click.argument("path", shell_complete=completing.paths)
+@app_option
+@force_option
+@wait_option
+@json_option
+@remote_option
+def remove(
+    path: str,
+    app: str | None,
+    force: bool,
+    wait: bool,
+    timeout: float | None,
+    as_json: bool,
+    remote: Remote,
+) -> int:
+    """Undeploy PATH and take it out for good."""
+    answer = remote.remove(app=the_app(remote, app), path=path, force=force)
+    if as_json:
+        print_json(answer)
+        return 0
+    return finish(remote, answer, wait, timeout)
+
+
+@click.command(epilog=examples("fieldconf undeploy --app shop && fieldconf delete shop"))
+@click.argument("app", shell_complete=completing.applications)
+@json_option
+@remote_option
+def delete(app: str, as_json: bool, remote: Remote) -> None:
+    """Forget an application of which nothing is deployed."""
+    answer = remote.delete(app=app)
+    if as_json:
+        print_json(answer)
+    else:
+        click.echo(f"{app} is forgotten")
+
+
+def _path_command(name: str, text: str, line: str, needs_path: bool) -> click.Command:
+    @click.command(name, help=text, epilog=examples(line))
+    @click.argument("path", required=needs_path, shell_complete=completing.paths)
+    @app_option
+    @json_option
+    @remote_option
+    def command(path: str | None, app: str | None, as_json: bool, remote: Remote) -> None:
+        answer = getattr(remote, name)(the_app(remote, app), path)
+        if as_json:
+            print_json(answer)
+        else:
+            click.echo("done")
+
+    return command
+
+
+retry = _path_command(
+    "retry", "Try again at once what failed, at PATH or anywhere.", "fieldconf retry", False
+)
+cancel = _path_command(
+    "cancel", "End the step that runs at PATH.", "fieldconf cancel /web-vm1/web", True
+)
+
+COMMANDS = (deploy, plan, start, stop, undeploy, scale, remove, delete, retry, cancel)

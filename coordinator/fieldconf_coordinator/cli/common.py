@@ -1,0 +1,319 @@
+"""What several commands share: options, errors in words, waiting for a change, tables."""
+
+import functools
+import json
+import os
+import re
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from click.core import ParameterSource
+
+from fieldconf_microagent import states
+
+from ..errors import RequestError
+from . import completing, contexts
+from .client import Place
+from .remote import Remote
+
+COULD_NOT_RUN = 2
+_LOOK_S = 0.1
+# Of the time, what asking how far it is may take.
+_SHARE = 5
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def default_data() -> Path:
+    """Return the data folder when none is named."""
+    share = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(share).expanduser() / "fieldconf"
+
+
+def examples(*lines: str) -> str:
+    """Return the end of a command's help."""
+    # The mark keeps click from running the lines together.
+    return "\b\nExamples:\n" + "\n".join("  " + line for line in lines)
+
+
+def data_option(command: F) -> F:
+    """Add ``--data``."""
+    return click.option(
+        "--data",
+        type=click.Path(path_type=Path, file_okay=False),
+        envvar="FIELDCONF_DATA",
+        default=default_data,
+        help="Data folder of the coordinator (or FIELDCONF_DATA). "
+        "[default: ~/.local/share/fieldconf]",
+    )(command)
+
+
+def remote_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what names a coordinator; the command gets it as `remote`."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, data: Path, server: str | None, ca: Path | None, **more: Any) -> Any:
+        place = place_of(click.get_current_context(), data, server, ca)
+        return command(*args, remote=Remote.at(place), **more)
+
+    for option in (_CA, _SERVER, data_option):
+        wrapped = option(wrapped)
+    return wrapped
+
+
+_SERVER = click.option(
+    "--server",
+    metavar="URL",
+    envvar="FIELDCONF_SERVER",
+    help="Address of a coordinator, or its name in 'fieldconf context' (or FIELDCONF_SERVER).",
+)
+_CA = click.option(
+    "--ca",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="FIELDCONF_CA",
+    help="PEM file of certificates to trust (or FIELDCONF_CA).",
+)
+
+
+def place_of(context: click.Context, data: Path, server: str | None, ca: Path | None) -> Place:
+    """Return where the coordinator is that the options of a command mean."""
+    data_is, server_is = _said(context, "data"), _said(context, "server")
+    if data_is == server_is == "said":
+        raise click.UsageError("--data and --server exclude each other")
+    return contexts.chosen(data, server, ca, data_is, server_is)
+
+
+def _said(context: click.Context, name: str) -> str:
+    """Return where an option comes from, in the words of `contexts.chosen`."""
+    source = context.get_parameter_source(name)
+    names = {ParameterSource.COMMANDLINE: "said", ParameterSource.ENVIRONMENT: "environment"}
+    return "default" if source is None else names.get(source, "default")
+
+
+def json_option(command: F) -> F:
+    """Add ``--json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def app_option(command: F) -> F:
+    """Add ``--app``."""
+    return click.option(
+        "-a",
+        "--app",
+        shell_complete=completing.applications,
+        help="Name of the application; not needed when there is only one.",
+    )(command)
+
+
+def force_option(command: F) -> F:
+    """Add ``--force``."""
+    text = "Give nodes back without waiting for what runs there."
+    return click.option("--force", is_flag=True, help=text)(command)
+
+
+def wait_option(command: F) -> F:
+    """Add ``--no-wait`` and ``--timeout``."""
+    command = click.option(
+        "--timeout", type=click.FloatRange(0), help="Give up waiting after so many seconds."
+    )(command)
+    return click.option("--wait/--no-wait", default=True, help="Wait until it is done.")(command)
+
+
+def print_json(value: Any) -> None:
+    """Print a value for programs."""
+    click.echo(json.dumps(value, indent=1))
+
+
+def told(error: RequestError) -> None:
+    """Tell a person that a request was refused, with all that is wrong."""
+    for problem in error.problems:
+        click.echo(problem["text"], err=True)
+    click.echo(f"error: {error.message}", err=True)
+    if error.hint:
+        click.echo(f"hint: {error.hint}", err=True)
+
+
+def the_app(remote: Remote, app: str | None) -> str:
+    """Return the name of the application that is meant.
+
+    Raises:
+        RequestError: it cannot be known.
+    """
+    if app is not None:
+        return app
+    names = remote.names()
+    if len(names) == 1:
+        return names[0]
+    if not names:
+        raise RequestError("bad-request", "there is no application", "deploy one first")
+    raise RequestError(
+        "bad-request", "there are several applications", f"say --app with one of {', '.join(names)}"
+    )
+
+
+# So long without news, and one wants to know why.
+_QUIET_S = 10.0
+
+
+def finish(remote: Remote, answer: Mapping[str, Any], wait: bool, timeout: float | None) -> int:
+    """Wait for the change that a request began, telling what happens; return the exit status."""
+    if not wait or "change" not in answer:
+        click.echo(f"change {answer['change']} is under way" if "change" in answer else "done")
+        return 0
+    began = moved = time.monotonic()
+    lines = Progress()
+    is_told = False
+    while True:
+        asked = time.monotonic()
+        change = remote.change(answer["change"])
+        for line in lines.news(change):
+            click.echo(line)
+            moved, is_told = time.monotonic(), False
+        if change["outcome"] != "running":
+            return 0 if change["outcome"] == "done" else 1
+        now = time.monotonic()
+        if timeout is not None and now > began + timeout:
+            click.echo("error: not done in time; it goes on, see 'fieldconf status'", err=True)
+            return 1
+        if now > moved + _QUIET_S and not is_told:
+            is_told = True
+            if _tell_why(remote, change):
+                return 1
+        time.sleep(max(_LOOK_S, _SHARE * (now - asked)))
+
+
+def _tell_why(remote: Remote, change: Mapping[str, Any]) -> bool:
+    """Tell what a change waits for; return whether waiting here makes no sense any more."""
+    left = [step for step in change["steps"] if not step["done"]]
+    for step in left:
+        for reason in remote.why(change["application"], step["path"]):
+            click.echo(f"  waiting  {reason['path']} {reason['text']}", err=True)
+    if not all(step["state"] in (states.UNRESOLVED, states.WAITING) for step in left):
+        click.echo("  Ctrl-C ends this waiting, not what is under way.", err=True)
+        return False
+    click.echo("error: not done; it goes on by itself when what is missing is there", err=True)
+    return True
+
+
+# What a node reports before it knows what to run.
+_BEFORE = ("not-deployed", "unknown")
+
+
+class Progress:
+    """Tells what is new in a change, line by line."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, str] = {}
+
+    def news(self, change: Mapping[str, Any]) -> Iterator[str]:
+        """Yield a line for every instance that moved on, and one for the end."""
+        done = f"{change['done']}/{change['total']}"
+        for step in change["steps"]:
+            text = _step_text(step)
+            if text != self._told.get(step["path"]):
+                is_first = step["path"] not in self._told
+                self._told[step["path"]] = text
+                # Where it stood before anything happened is no news.
+                if step["done"] or step["problem"] or not (is_first or text in _BEFORE):
+                    yield f"  {done:>7}  {step['path']}: {text}"
+        if change["outcome"] == "superseded":
+            yield "  a later change took the place of this one"
+        elif change["outcome"] == "done":
+            yield f"  {done:>7}  done"
+
+
+def _step_text(step: Mapping[str, Any]) -> str:
+    text = str(step["state"])
+    if step["problem"]:
+        text += "; " + first_line(*step["problem"][:2])
+    return text
+
+
+def first_line(code: str, text: str) -> str:
+    """Return the gist of a problem."""
+    lines = text.strip().splitlines()
+    return f"{code}: {lines[0]}" if lines else code
+
+
+# -- tables
+
+_COLUMNS = 80
+_DIGITS = re.compile(r"([0-9]+)")
+# How the notes on problems begin.
+_BAD = ("failed", "timeout", "check", "refused", "fetch")
+
+
+def instance_rows(app: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    """Return path, state, address and note of each instance."""
+    return [
+        (i["path"], _state(i), address(i), note(i))
+        for i in sorted(app["instances"], key=lambda i: by_number(i["path"]))
+    ]
+
+
+def by_number(path: str) -> list[list[tuple[int, str]]]:
+    """Return a key that sorts /web2 before /web10."""
+    return [
+        [
+            (int(part), "") if part[0] in "0123456789" else (-1, part)
+            for part in _DIGITS.split(name)
+            if part
+        ]
+        for name in path.split("/")
+    ]
+
+
+def _state(instance: Mapping[str, Any]) -> str:
+    return f"{instance['state']} (leaving)" if instance.get("leaving") else str(instance["state"])
+
+
+def address(instance: Mapping[str, Any]) -> str:
+    """Return ``ip:port`` as far as an instance has them."""
+    ports = [
+        str(value)
+        for name, value in sorted((instance.get("exports") or {}).items())
+        if name.rpartition(".")[2].lower().startswith("port") and value
+    ]
+    host = str(instance.get("address") or "")
+    return f"{host}:{ports[0]}" if host and ports else host
+
+
+def note(instance: Mapping[str, Any]) -> str:
+    """Return in a few words what is odd about an instance."""
+    if instance["problem"]:
+        return first_line(instance["problem"]["code"], instance["problem"]["text"])
+    if instance.get("missing"):
+        return "waits for " + ", ".join(instance["missing"])
+    if instance["node"] and not instance["online"]:
+        return "node is offline"
+    return ""
+
+
+def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    """Return a table that fits; its last column is cut to what is left of 80 columns, or more."""
+    columns = max(_COLUMNS, shutil.get_terminal_size().columns) if is_terminal() else _COLUMNS
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header) - 1)]
+    lines = []
+    for row in [header, *rows]:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        line = "  ".join([*cells, row[-1]]).rstrip()
+        line = line if len(line) <= columns else line[: columns - 1] + "…"
+        lines.append(click.style(line, **_style(row)))
+    return "\n".join(lines)
+
+
+def _style(row: tuple[str, ...]) -> dict[str, Any]:
+    """Return how a row of instances looks on a terminal; elsewhere click leaves it out."""
+    if row[-1].startswith(_BAD):
+        return {"fg": "red"}
+    return {"fg": "green"} if "deployed-started" in row else {"fg": "yellow"} if row[-1] else {}
+
+
+def is_terminal() -> bool:
+    """Tell whether somebody looks at what is printed."""
+    return sys.stdout.isatty()

@@ -1,0 +1,182 @@
+"""A coordinator as its clients see it: what can be asked, as calls; REST behind it.
+
+`Client` carries the requests. Errors are `RequestError`, from wherever they come.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ..errors import RequestError
+from .client import Client, Place, part, path_of
+from .packing import packed
+
+Row = dict[str, Any]
+
+# Of a coordinator's summary of an application: not for `status`.
+_LEFT_OUT = ("revision", "description")
+
+
+class Remote:
+    """One coordinator."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    @classmethod
+    def at(cls, place: Place) -> "Remote":
+        """Return the coordinator at a place, which need not be there."""
+        return cls(Client(place))
+
+    # -- templates and applications
+
+    def upload(self, path: str | Path) -> Row:
+        """Check and keep a template, a folder or a ZIP; return its description."""
+        path = Path(path)
+        try:
+            with packed(path) as (file, size):
+                found: Row = self.client.upload("/templates", file, size, "application/zip")
+        except RequestError as error:
+            if error.code == "bad-template" and not error.message.startswith(("cannot", "there")):
+                error.message = f"cannot deploy {path}: {error.message}"
+            raise
+        return found
+
+    def deploy(self, path: str | Path, name: str | None = None, target: str | None = None) -> Row:
+        """Make an application of a template, or change the one of that name."""
+        template = self.upload(path)
+        name = name or str(template["name"])
+        body: Row = {"template": template["id"]}
+        if target is not None:
+            body["target"] = target
+        if self._is_there(name):
+            answer = self.client.put(f"/applications/{part(name)}/template", body)
+        else:
+            answer = self.client.create("/applications", {**body, "name": name})
+        return {**answer, "name": name, "warnings": template["warnings"]}
+
+    def _is_there(self, name: str) -> bool:
+        try:
+            return bool(self.client.get(f"/applications/{part(name)}")["name"] == name)
+        except RequestError as error:
+            if error.code not in ("unknown-application", "not-found"):
+                raise
+        return False
+
+    def plan(self, path: str | Path, name: str | None = None) -> Row:
+        """Tell what `deploy` would change."""
+        template = self.upload(path)
+        query = {"application": name}
+        found: Row = self.client.get(f"/templates/{template['id']}/plan", **query)
+        return {
+            **found,
+            "template": template["name"],
+            "version": template["version"],
+            "warnings": template["warnings"],
+        }
+
+    def delete(self, app: str) -> Row:
+        found: Row = self.client.delete(_app(app))
+        return found
+
+    # -- what there is
+
+    def names(self) -> list[str]:
+        """Return the names of all applications."""
+        return [str(app["name"]) for app in self.client.pages("/applications")]
+
+    def paths(self, app: str, text: str = "") -> list[str]:
+        """Return the paths of instances that hold a text: some hundred at most."""
+        found = self.client.get(_app(app) + "/instances", limit=500, q=text or None)
+        return [str(one["path"]) for one in found]
+
+    def status(self, app: str | None = None) -> Row:
+        """Return applications with their instances, and nodes; see `Fleet.status`."""
+        told: Row = self.client.get("/status")
+        if app is None:
+            listed = list(self.client.pages("/applications"))
+        else:
+            listed = [self.client.get(_app(app))]
+        applications = [self._with_instances(one, app is not None) for one in listed]
+        name = None if app is None else listed[0]["name"]
+        nodes = list(self.client.pages("/nodes", application=name))
+        return {
+            "applications": [one for one in applications if one is not None],
+            "nodes": [{n: v for n, v in node.items() if n != "heard"} for node in nodes],
+            **{name: told.get(name) for name in ("unknown", "dropped", "fleet", "broker", "disk")},
+        }
+
+    def _with_instances(self, about: Row, must_be: bool) -> Row | None:
+        """Return an application with its instances; None if it is gone meanwhile."""
+        try:
+            instances = list(self.client.pages(_app(about["name"]) + "/instances"))
+        except RequestError as error:
+            if error.code != "unknown-application" or must_be:
+                raise
+            return None
+        kept = {name: value for name, value in about.items() if name not in _LEFT_OUT}
+        return {**kept, "instances": instances}
+
+    def nodes(self, app: str | None = None) -> list[Row]:
+        """Return all nodes, or those of an application."""
+        if app is not None:
+            app = str(self.client.get(_app(app))["name"])
+        return list(self.client.pages("/nodes", application=app))
+
+    def why(self, app: str, path: str) -> list[Row]:
+        """Return why an instance is not where it is wanted, the root cause last."""
+        return list(self.client.get(_app(app) + "/why", path=_absolute(path)))
+
+    def logs(self, app: str, path: str | None = None) -> list[Row]:
+        """Return what scripts printed lately, oldest first."""
+        if path is not None:
+            path = _absolute(path)
+        return list(self.client.get(_app(app) + "/logs", path=path, limit=1000))
+
+    def events(self, app: str | None = None) -> list[Row]:
+        """Return the latest 1000 events, oldest first."""
+        return list(self.client.get("/events", application=app, limit=1000))[::-1]
+
+    def change(self, id: str) -> Row:
+        """Return a change with its steps."""
+        found: Row = self.client.get(f"/changes/{part(id)}")
+        return found
+
+    # -- wishes
+
+    def wish(self, app: str, path: str | None, wish: str, force: bool = False) -> Row:
+        """Wish an instance, or all with None, into a state."""
+        body: Row = {"wanted": wish, "force": force}
+        if path is not None:
+            body["paths"] = [_absolute(path)]
+        found: Row = self.client.put(_app(app) + "/wanted", body)
+        return found
+
+    def scale(self, app: str, path: str, count: int) -> Row:
+        """Have so many copies of a root instance."""
+        body = {"path": _absolute(path), "count": count}
+        found: Row = self.client.create(_app(app) + "/scale", body)
+        return found
+
+    def remove(self, app: str, path: str, force: bool = False) -> Row:
+        """Undeploy an instance and take it out for good."""
+        found: Row = self.client.delete(_app(app) + "/instances" + path_of(path), force=force)
+        return found
+
+    def retry(self, app: str, path: str | None = None) -> Row:
+        """Try again at once what failed."""
+        body = {} if path is None else {"path": _absolute(path)}
+        found: Row = self.client.post(_app(app) + "/retry", body)
+        return found
+
+    def cancel(self, app: str, path: str) -> Row:
+        """End the step that an instance runs."""
+        found: Row = self.client.post(_app(app) + "/cancel", {"path": _absolute(path)})
+        return found
+
+
+def _app(name: str) -> str:
+    return f"/applications/{part(name)}"
+
+
+def _absolute(path: str) -> str:
+    return "/" + path.strip("/")

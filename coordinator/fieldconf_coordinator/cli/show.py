@@ -1,0 +1,220 @@
+"""The commands that show what there is; they ask a coordinator over REST."""
+
+import re
+import shutil
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from fieldconf_microagent import states
+
+from ..errors import RequestError
+from . import completing
+from .client import PASSING
+from .common import (
+    app_option,
+    examples,
+    instance_rows,
+    is_terminal,
+    json_option,
+    print_json,
+    remote_option,
+    table,
+    the_app,
+)
+from .remote import Remote
+from .watching import Watcher
+
+# Broker and disk are not in the stream.
+_LONGEST_WAIT_S = 10.0
+_PAUSE_S = 0.2
+_LONGEST_PAUSE_S = 2.0
+# Of the time, what asking may take.
+_SHARE = 5
+_CLEAR = "\033[H\033[2J"
+# Shells begin their messages with the path of the script.
+_RECIPE_DIR = re.compile(r"/\S*/recipes/[0-9a-f]{64}/")
+
+
+@click.command(
+    epilog=examples("fieldconf status", "fieldconf status shop --json", "fieldconf status --watch")
+)
+@click.argument("app", required=False, shell_complete=completing.applications)
+@click.option("--watch", is_flag=True, help="Show it again whenever something changes.")
+@json_option
+@remote_option
+def status(app: str | None, watch: bool, as_json: bool, remote: Remote) -> None:
+    """Show applications, their instances, and what is wrong."""
+    screen = _Screen(as_json, watch)
+    told = remote.status(app)
+    screen.show(told)
+    if watch:
+        # The stream knows applications by name; they may be asked for by their id.
+        name = None if app is None else told["applications"][0]["name"]
+        _watch(remote, app, screen, Watcher(remote.client, name))
+
+
+class _Screen:
+    """Where the status is shown, again if it has changed."""
+
+    def __init__(self, as_json: bool, watch: bool) -> None:
+        self._as_json = as_json
+        self._is_live = watch and is_terminal()
+        self._shown: Any = None
+
+    def show(self, told: Any) -> None:
+        if told == self._shown:
+            return
+        if self._shown is not None and is_terminal():
+            click.echo(_CLEAR, nl=False)
+        self._shown = told
+        if self._as_json:
+            print_json(told)
+        else:
+            click.echo(told.get("gone") or _status_text(told, self._is_live))
+
+    def lost(self, error: RequestError) -> None:
+        """Tell that nobody answers: who watches wants to see it come back.
+
+        Raises:
+            RequestError: it will not come back by itself, or programs have to know.
+        """
+        if self._as_json or error.code not in PASSING:
+            raise error
+        self.show({"gone": f"{error.message}; waiting for the next one"})
+
+
+def _watch(remote: Remote, app: str | None, screen: _Screen, watcher: Watcher) -> None:
+    """Show the status again whenever it has changed, without end."""
+    while True:
+        watcher.wait(_LONGEST_WAIT_S)
+        began = time.monotonic()
+        try:
+            screen.show(remote.status(app))
+        except RequestError as error:
+            screen.lost(error)
+        time.sleep(min(_LONGEST_PAUSE_S, max(_PAUSE_S, _SHARE * (time.monotonic() - began))))
+
+
+def _status_text(told: dict[str, Any], is_screen: bool = False) -> str:
+    """Return all there is to tell; for a screen that is too low, without what is well."""
+    parts = []
+    count = sum(len(app["instances"]) + 3 for app in told["applications"])
+    is_long = is_screen and count > shutil.get_terminal_size().lines - 1
+    for app in told["applications"]:
+        head = f"{app['name']} ({app['template']} {app['version']})"
+        rows = instance_rows(app)
+        odd = [row for row in rows if row[1] != states.STARTED or row[3]] if is_long else rows
+        text = head + "\n" + table(("instance", "state", "address", ""), [*odd])
+        if len(odd) < len(rows):
+            text += f"\n{len(rows) - len(odd)} more are {states.STARTED}"
+        parts.append(text)
+    nodes = [node for node in told["nodes"] if node.get("duplicate") or node.get("refused")]
+    for node in nodes:
+        what = "duplicate identity" if node.get("duplicate") else f"refused: {node['refused']}"
+        parts.append(f"node {node['id']}: {what}")
+    if not told["broker"]["connected"]:
+        parts.append(f"no connection to the broker {told['broker']['url']}")
+    if told.get("disk"):
+        parts.append(f"nothing can be changed: {told['disk']}")
+    return "\n\n".join(parts) or "no applications; deploy one with 'fieldconf deploy DIR'"
+
+
+@click.command(epilog=examples("fieldconf nodes", "fieldconf nodes --app shop --json"))
+@app_option
+@json_option
+@remote_option
+def nodes(app: str | None, as_json: bool, remote: Remote) -> None:
+    """List the nodes: where they are, what they are, whether they are online."""
+    found = remote.nodes(app)
+    if as_json:
+        print_json(found)
+    elif not found:
+        click.echo("no nodes")
+    else:
+        header = ("node", "is", "instance", "address", "agent", "platform", "")
+        click.echo(table(header, [_node_row(node) for node in found]))
+
+
+def _node_row(node: Mapping[str, Any]) -> tuple[str, ...]:
+    since = node["since"]
+    gone = " since " + _clock(since) if not node["online"] and since else ""
+    notes = [f"refused: {node['refused']}"] if node.get("refused") else []
+    notes += ["duplicate identity"] if node.get("duplicate") else []
+    notes += [f"{node['memory'] >> 10} KB free"] if node.get("memory") else []
+    return (
+        node["id"],
+        "online" if node["online"] else "offline" + gone,
+        f"{node['application']} {node['path']}",
+        str(node["address"] or ""),
+        str(node["agent"] or ""),
+        str(node["platform"] or ""),
+        "; ".join(notes),
+    )
+
+
+def _clock(at_ms: int) -> str:
+    """Return a time for people: of today without the date."""
+    then, today = time.localtime(at_ms / 1000), time.localtime()
+    form = "%H:%M:%S" if then[:3] == today[:3] else "%Y-%m-%d %H:%M"
+    return time.strftime(form, then)
+
+
+@click.command(epilog=examples("fieldconf why /balancer-vm/balancer"))
+@click.argument("path", shell_complete=completing.paths)
+@app_option
+@json_option
+@remote_option
+def why(path: str, app: str | None, as_json: bool, remote: Remote) -> None:
+    """Tell why PATH is not as it is wished to be."""
+    reasons = remote.why(app=the_app(remote, app), path=path)
+    if as_json:
+        print_json(reasons)
+    elif not reasons:
+        click.echo(f"{path} is as it is wished to be")
+    for depth, reason in enumerate(() if as_json else reasons):
+        click.echo(f"{'  ' * depth}{reason['path']} {reason['text']}")
+
+
+@click.command(epilog=examples("fieldconf logs /web-vm1/web"))
+@click.argument("path", required=False, shell_complete=completing.paths)
+@app_option
+@json_option
+@remote_option
+def logs(path: str | None, app: str | None, as_json: bool, remote: Remote) -> None:
+    """Print what scripts printed lately.
+
+    With PATH only those of that instance. It is kept in memory, and arrives every second.
+    """
+    lines = remote.logs(app=the_app(remote, app), path=path)
+    if as_json:
+        print_json(lines)
+        return
+    for line in lines:
+        where = f"{line['path']} {line['step']}" if path is None else line["step"]
+        head = f"{_clock(line['at'])} {where}: "
+        text = _RECIPE_DIR.sub("", line["text"])
+        click.echo(head + text.rstrip("\n").replace("\n", "\n" + head))
+    if not lines:
+        click.echo("nothing was printed since the coordinator started", err=True)
+
+
+@click.command(epilog=examples("fieldconf events --app shop"))
+@app_option
+@json_option
+@remote_option
+def events(app: str | None, as_json: bool, remote: Remote) -> None:
+    """Print what happened lately."""
+    found = remote.events(app=app)
+    if as_json:
+        print_json(found)
+        return
+    for event in found:
+        stamp = _clock(event["at"])
+        where = " ".join(word for word in (event["application"], event["path"]) if word)
+        click.echo(f"{stamp} {where}: {event['text']}" if where else f"{stamp} {event['text']}")
+
+
+COMMANDS = (status, nodes, why, logs, events)

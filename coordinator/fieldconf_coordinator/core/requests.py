@@ -1,0 +1,449 @@
+"""What users ask for. What may be refused is looked at before the first thing changes."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fieldconf_dsl import names
+from fieldconf_dsl.model import Template
+from fieldconf_microagent import states
+
+from ..errors import FleetError
+from . import building, kinds
+from .building import Builder, Spec
+from .changes import Changes
+from .machines import Identity, Machines
+from .model import Application, Instance, World
+from .orders import Orders
+from .outbox import Outbox
+from .placing import Placing
+from .planning import Plan
+from .wants import Wants
+
+_LONGEST_NAME = 64
+_MOST_COPIES = 20_000
+
+_TEXTS = {states.STARTED: "start", states.STOPPED: "stop", states.NOT_DEPLOYED: "undeploy"}
+
+
+class Requests:
+    """Carries out what users ask for; `Fleet` describes the methods."""
+
+    def __init__(
+        self,
+        world: World,
+        outbox: Outbox,
+        wants: Wants,
+        machines: Machines,
+        orders: Orders,
+        changes: Changes,
+        identity: Identity,
+    ) -> None:
+        self._world = world
+        self._outbox = outbox
+        self._wants = wants
+        self._machines = machines
+        self._orders = orders
+        self._changes = changes
+        self._identity = identity
+        self.placing = Placing(world, outbox)
+
+    # -- finding things
+
+    def application(self, name: str) -> Application:
+        app = self._world.applications.get(name) or self._world.by_id.get(name)
+        if app is None:
+            known = ", ".join(sorted(self._world.applications)) or "none"
+            raise FleetError(
+                "unknown-application",
+                f"there is no application {name!r}",
+                f"there are: {known}",
+            )
+        return app
+
+    def instance(self, app: Application, path: str) -> Instance:
+        found = app.instances.get(path if path.startswith("/") else "/" + path)
+        if found is None:
+            raise FleetError(
+                "unknown-instance",
+                f"there is no instance {path!r} in {app.name}",
+                "'fieldconf status' lists them",
+            )
+        return found
+
+    # -- deploy
+
+    def plan(
+        self, template: Template, digests: Mapping[str, bytes], name: str
+    ) -> tuple[Application | None, Plan]:
+        """Return the application of that name, if there is one, and what would change.
+
+        Raises:
+            FleetError: the template cannot be deployed under that name.
+        """
+        if len(name) > _LONGEST_NAME or not names.APPLICATION.fullmatch(name):
+            raise FleetError(
+                "bad-name",
+                f"{name!r} cannot be the name of an application",
+                "begin with a letter; then letters, digits, blanks and . _ - ( ); at most 64",
+            )
+        app = self._world.applications.get(name)
+        if app is not None and app.template_name != template.name:
+            raise FleetError(
+                "conflict",
+                f"{name} is an application of {app.template_name}, not of {template.name}",
+                "choose another name with --name",
+            )
+        for other in self._world.applications.values():
+            if other.template_name != template.name and template.exports_prefix:
+                if other.prefix == template.exports_prefix:
+                    raise FleetError(
+                        "conflict",
+                        f"{other.name} exports under {other.prefix} already",
+                        "the exports prefix must be another one",
+                    )
+        return app, Plan(app, template, digests)
+
+    def deploy(
+        self,
+        template: Template,
+        ref: str,
+        digests: Mapping[str, bytes],
+        name: str,
+        target: str | None,
+    ) -> dict[str, Any]:
+        app, plan = self.plan(template, digests, name)
+        is_new = app is None
+        if app is None:
+            app = Application(self._new_app_id(), name, template, ref)
+            app.target = target
+            app.created = self._identity.wall()
+        elif target is not None and target != (app.target or target):
+            raise FleetError(
+                "conflict",
+                f"{name} uses the target {app.target}",
+                "undeploy and delete it, then deploy it with the other target",
+            )
+        builder = Builder(self._world, self._identity.handler_of, app, template.graph, plan.kinds)
+        made = builder.build(plan.add())
+        kept = self._work_out(app, plan, builder)
+        # Nothing is refused from here on.
+        app.use(template, ref)
+        app.kinds, app.digests, app.lost_ms = plan.kinds, dict(digests), plan.lost_ms
+        self._world.applications[name] = self._world.by_id[app.id] = app
+        self._outbox.store_application(app)
+        for instance, worked in kept:
+            self._keep(app, instance, plan, worked)
+        for path in plan.remove:
+            self._leave(app, app.instances[path])
+        building.put(self._world, self._outbox, app, made)
+        self._refresh(app, app.scoped())
+        self._mark_bound(app)
+        text = f"deploy {template.name} {template.version}"
+        change = self._begin(app, text if is_new else "change: " + text, None)
+        return {**change, "application": app.id}
+
+    def _work_out(
+        self, app: Application, plan: Plan, builder: Builder
+    ) -> list[tuple[Instance, kinds.Worked]]:
+        found = []
+        for path, (kind, overrides, data) in plan.keep.items():
+            kinds.check_options(kind, data)
+            found.append((app.instances[path], builder.work_out(path, kind, overrides)))
+        return found
+
+    def _keep(self, app: Application, instance: Instance, plan: Plan, worked: kinds.Worked) -> None:
+        kind, overrides, data = plan.keep[instance.path]
+        instance.kind = kind
+        instance.overrides, instance.data = dict(overrides), dict(data)
+        instance.values, instance.magic = worked
+        back = instance.leaving and not any(above.leaving for above in instance.ancestors())
+        listed = instance.path in plan.listed
+        if back or (listed and instance.added) or instance.path in plan.change:
+            instance.leaving = instance.leaving and not back
+            instance.added = instance.added and not listed
+            self._outbox.store_instance(app, instance)
+
+    def _new_app_id(self) -> str:
+        while True:
+            app_id = self._identity.text(8)
+            if app_id not in self._world.by_id:
+                return app_id
+
+    # -- what all requests end with
+
+    def _begin(self, app: Application, text: str, paths: tuple[str, ...] | None) -> dict[str, Any]:
+        change = self._changes.begin(app, text, paths)
+        # Now and not with the next `take`: an older have must not pass for an answer to this.
+        self._wants.flush()
+        return {"change": change}
+
+    def _refresh(self, app: Application, roots: Iterable[Instance], force: bool = False) -> None:
+        """Bring providers, wants and nodes up to what the model says now."""
+        roots = list(roots)
+        for root in roots:
+            if root.node is not None:
+                self._wants.providers.refresh(root.node)
+        self._machines.assign(app, roots, force)
+        for root in roots:
+            self._machines.drop_unborn(app, root)
+
+    def _mark_bound(self, app: Application) -> None:
+        for other in self._world.applications.values():
+            for prefix, bound in other.bindings.items():
+                if app.id in bound:
+                    self._wants.providers.mark_outside(other, prefix)
+
+    def _leave(self, app: Application, instance: Instance) -> None:
+        if not instance.leaving:
+            instance.leaving = True
+            self._outbox.store_instance(app, instance)
+
+    # -- wishes
+
+    def set_wish(self, app_name: str, path: str | None, wish: str, force: bool) -> dict[str, Any]:
+        app = self.application(app_name)
+        if wish not in states.WISHES:
+            raise FleetError(
+                "bad-wish", f"{wish!r} is no wish", "one of " + ", ".join(states.WISHES)
+            )
+        if path is None:
+            changed = _wish_for_all(app, wish)
+            touched: Iterable[Instance] = list(app.scoped())
+        else:
+            instance = self.instance(app, path)
+            if instance.leaving:
+                raise FleetError("conflict", f"{instance.path} is being removed")
+            tree = app.tree(instance.path)
+            changed = _wish_for_one(instance, tree, wish)
+            touched = {instance.scope, *(one for one in tree if one.is_scoped)}
+            path = instance.path
+        for one in changed:
+            one.wish = wish
+            self._outbox.store_instance(app, one)
+        self._refresh(app, touched, force)
+        text = f"{_TEXTS[wish]} {path or app.name}"
+        return self._begin(app, text, None if path is None else (path,))
+
+    # -- instances at run time
+
+    def add_instance(
+        self,
+        app_name: str,
+        parent: str | None,
+        name: str,
+        component: str,
+        exports: Mapping[str, str],
+        data: Mapping[str, str],
+    ) -> dict[str, Any]:
+        app = self.application(app_name)
+        above = None if parent is None else self.instance(app, parent)
+        if above is not None and above.leaving:
+            raise FleetError("conflict", f"{above.path} is being removed")
+        if "/" in name:
+            raise FleetError("bad-name", f"{name!r} cannot be a name", "leave out the '/'")
+        path = f"{above.path if above else ''}/{name}"
+        if component not in app.kinds:
+            known = ", ".join(sorted(app.kinds))
+            raise FleetError(
+                "not-allowed", f"{app.name} has no component {component!r}", f"it has: {known}"
+            )
+        # A sibling of that name may be leaving: its path is free when it is gone.
+        siblings = {p.rpartition("/")[2] for p in app.instances if p == path}
+        new = kinds.as_dsl(path, app.kinds[component], exports, data)
+        of = above.kind.component if above is not None else None
+        kinds.check(app.graph, new, of, frozenset(siblings))
+        spec = Spec(path, component, dict(exports), dict(data), states.STARTED, True)
+        self._add(app, [spec])
+        return {**self._begin(app, f"add {path}", (path,)), "path": path}
+
+    def _add(self, app: Application, specs: list[Spec]) -> None:
+        builder = Builder(self._world, self._identity.handler_of, app, app.graph, app.kinds)
+        made = builder.build(specs)
+        building.put(self._world, self._outbox, app, made)
+        self._refresh(app, {instance.scope for instance in made})
+
+    def remove(self, app_name: str, path: str, force: bool) -> dict[str, Any]:
+        app = self.application(app_name)
+        instance = self.instance(app, path)
+        self._remove(app, [instance], force)
+        return self._begin(app, f"remove {instance.path}", (instance.path,))
+
+    def _remove(self, app: Application, instances: list[Instance], force: bool = False) -> None:
+        touched = set()
+        for instance in instances:
+            touched.add(instance.scope)
+            for one in app.tree(instance.path):
+                self._leave(app, one)
+                if one.is_scoped:
+                    touched.add(one)
+        self._refresh(app, touched, force)
+
+    def scale(self, app_name: str, root_path: str, count: int) -> dict[str, Any]:
+        app = self.application(app_name)
+        family = _family(app, root_path)
+        if not 1 <= count <= _MOST_COPIES:
+            raise FleetError(
+                "bad-count", f"cannot have {count} copies", f"from 1 to {_MOST_COPIES}"
+            )
+        base = "/" + root_path.strip("/").rstrip("0123456789")
+        more, fewer = count - len(family), sorted(family, reverse=True)[: len(family) - count]
+        paths: list[str] = []
+        if more > 0:
+            model = app.instances.get("/" + root_path.strip("/"))
+            if model is None or model.leaving:
+                model = family[min(family)]
+            paths = _free_paths(app, base, more)
+            self._add(app, [s for path in paths for s in _copies(app, model, path)])
+        elif more < 0:
+            paths = [family[index].path for index in fewer]
+            self._remove(app, [family[index] for index in fewer])
+        return {**self._begin(app, f"scale {base} to {count}", tuple(paths)), "paths": paths}
+
+    # -- the rest
+
+    def delete(self, app_name: str) -> dict[str, Any]:
+        app = self.application(app_name)
+        left = [root.path for root in app.scoped() if root.node is not None]
+        if left:
+            raise FleetError(
+                "conflict",
+                f"{app.name} is still deployed: {', '.join(left[:5])}",
+                f"undeploy it first: fieldconf undeploy --app {app.name}",
+            )
+        for other in self._world.applications.values():
+            for prefix, bound in other.bindings.items():
+                if app.id in bound:
+                    bound.remove(app.id)
+                    self._outbox.store_application(other)
+                    self._wants.providers.mark_outside(other, prefix)
+        for path in app.instances:
+            self._outbox.delete("instances", (app.id, path))
+        self.placing.forget(app)
+        self._outbox.delete("applications", app.id)
+        del self._world.applications[app.name], self._world.by_id[app.id]
+        self._outbox.event("change", f"{app.name} is deleted", app.name)
+        self._wants.flush()
+        return {"application": app.id}
+
+    def order(self, app_name: str, path: str | None, verb: str) -> dict[str, Any]:
+        """Send `retry` or `cancel` to the node of an instance, or to all nodes."""
+        app = self.application(app_name)
+        if path is None:
+            nodes = [root.node for root in app.scoped() if root.node is not None]
+            arguments = []
+        else:
+            instance = self.instance(app, path)
+            if instance.scope.node is None:
+                raise FleetError("conflict", f"{instance.path} is not deployed")
+            nodes = [instance.scope.node]
+            # For the node itself it is about all that is on it.
+            arguments = [] if instance.is_scoped and verb == "retry" else [instance.path]
+        offline = [node.id for node in nodes if not node.online]
+        for node in nodes:
+            if verb == "retry":
+                self._machines.retry(node)
+            if node.online:
+                self._orders.send(node, verb, arguments)
+        return {"sent": len(nodes) - len(offline), "offline": offline}
+
+    def cancel(self, app_name: str, paths: list[str]) -> dict[str, Any]:
+        """Send `cancel` for each of these instances that has a step under way."""
+        sent, offline = 0, set[str]()
+        app = self._world.applications.get(app_name)
+        if app is None:
+            return {"sent": 0, "offline": []}
+        for path in paths:
+            instance = self.instance(app, path)
+            node = instance.scope.node
+            if node is None or instance.is_scoped or not instance.state.endswith("ing"):
+                continue
+            if node.online:
+                self._orders.send(node, "cancel", [path])
+                sent += 1
+            else:
+                offline.add(node.id)
+        return {"sent": sent, "offline": sorted(offline)}
+
+    def bind(self, app_name: str, prefix: str, bound_names: list[str]) -> dict[str, Any]:
+        app = self.application(app_name)
+        bound = [self.application(name) for name in bound_names]
+        for other in bound:
+            if other.prefix != prefix:
+                raise FleetError(
+                    "conflict",
+                    f"{other.name} does not export under {prefix!r}",
+                    f"its exports prefix is {other.prefix!r}" if other.prefix else "it has none",
+                )
+        self._wants.providers.mark_bound(app, prefix)
+        app.bindings[prefix] = [other.id for other in bound]
+        self._outbox.store_application(app)
+        self._wants.providers.mark_bound(app, prefix)
+        self._wants.providers.mark_outside(app, prefix)
+        return self._begin(app, f"bind {prefix} to {', '.join(bound_names) or 'nothing'}", None)
+
+
+def _wish_for_all(app: Application, wish: str) -> list[Instance]:
+    instances: Iterable[Instance] = app.instances.values()
+    if wish == states.STOPPED:
+        # Stopping everything deploys nothing.
+        instances = (one for one in instances if one.wish == states.STARTED)
+    return [one for one in instances if not one.leaving and one.wish != wish]
+
+
+def _wish_for_one(instance: Instance, tree: list[Instance], wish: str) -> list[Instance]:
+    """Return the instances that take the wish: one, or all of a node that comes or goes."""
+    if instance.is_scoped and wish == states.NOT_DEPLOYED:
+        return [one for one in tree if one.wish != wish]
+    if instance.is_scoped and instance.wish == states.NOT_DEPLOYED:
+        return [one for one in tree if one.wish == states.NOT_DEPLOYED]
+    return [instance] if instance.wish != wish else []
+
+
+def _family(app: Application, root_path: str) -> dict[int, Instance]:
+    """Return index → instance of the root instance and its copies; 0: the one without a number."""
+    base = root_path.strip("/").rstrip("0123456789")
+    named = re.compile(re.escape(base) + r"(\d*)")
+    asked = app.instances.get("/" + root_path.strip("/"))
+    family: dict[int, Instance] = {}
+    for root in app.roots():
+        match = named.fullmatch(root.name)
+        if match is None or root.leaving:
+            continue
+        if asked is not None and root.kind is not asked.kind:
+            continue
+        family[int(match[1] or 0)] = root
+    if not family or "/" in root_path.strip("/"):
+        raise FleetError(
+            "unknown-instance",
+            f"there is no root instance {root_path!r} in {app.name}",
+            "only root instances, which stand for nodes, can be scaled",
+        )
+    return family
+
+
+def _free_paths(app: Application, base: str, count: int) -> list[str]:
+    taken = {
+        int(name[len(base) :])
+        for name in app.instances
+        if name.startswith(base) and name[len(base) :].isdigit()
+    }
+    found: list[str] = []
+    index = 1
+    while len(found) < count:
+        if index not in taken:
+            found.append(f"{base}{index}")
+        index += 1
+    return found
+
+
+def _copies(app: Application, model: Instance, path: str) -> list[Spec]:
+    """Return what makes a copy of `model` and all below it, ports left open."""
+    specs = []
+    for one in app.tree(model.path):
+        if one.leaving:
+            continue
+        overrides = {n: v for n, v in one.overrides.items() if n not in one.kind.ports}
+        new = path + one.path[len(model.path) :]
+        specs.append(Spec(new, one.kind.component, overrides, one.data, one.wish, True))
+    return specs

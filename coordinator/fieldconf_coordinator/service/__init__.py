@@ -1,0 +1,1 @@
+"""The loop around the core: store, recipes, templates, slow target calls."""
