@@ -351,7 +351,7 @@ class Agent:
             if record is None:
                 self.tree.put(Record(entry))
             elif record.entry != entry or record.leaving:
-                if record.entry["w"] != entry["w"]:
+                if record.entry["w"] != entry["w"] and not record.gave_up_stop():
                     record.problem = None  # of what is not wished any more
                 record.entry, record.leaving = entry, False
                 record.begin_anew()

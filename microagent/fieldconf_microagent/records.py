@@ -82,6 +82,11 @@ class Record:
         if self.problem and self.problem[2]:
             self.problem[2] = False
 
+    def gave_up_stop(self) -> bool:
+        """Tell whether it counts as stopped though `stop` failed: something of it may still run."""
+        problem = self.problem
+        return bool(problem and self.state == states.STOPPED and problem[1].startswith("stop: "))
+
     def ended(self, now: int, outcome: str, detail: str, spread: float) -> str:
         """Note the end of the step under way, and return that step."""
         step, self.step = self.step, None

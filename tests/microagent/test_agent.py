@@ -529,3 +529,20 @@ def test_a_problem_goes_with_the_wish_that_led_to_it(world, hand, node):
     hand.want(node, [machine(), entry("/vm/a", "A", w="deployed-stopped")])
     world.run(500)
     assert hand.haves["n1"]["i"]["/vm/a"] == {"s": "deployed-stopped"}
+
+
+def test_what_could_not_be_stopped_is_told_until_a_step_works(world, hand, node):
+    hand.want(node, [machine(), entry("/vm/a", "A")])
+    world.run(500)
+    node.outcome = lambda r: ("failed", "exit status 3") if r["step"] == "stop" else ("done", "")
+    hand.want(node, [machine(), entry("/vm/a", "A", w="deployed-stopped")])
+    world.run(60_000)
+    assert hand.haves["n1"]["i"]["/vm/a"]["s"] == "deployed-stopped"
+
+    hand.want(node, [machine(w="deployed-stopped"), entry("/vm/a", "A")])
+    world.run(500)
+    assert hand.haves["n1"]["i"]["/vm/a"]["p"][1] == "stop: exit status 3"
+
+    hand.want(node, [machine(), entry("/vm/a", "A")])
+    world.run(500)
+    assert hand.haves["n1"]["i"]["/vm/a"] == {"s": "deployed-started"}
