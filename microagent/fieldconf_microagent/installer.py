@@ -104,6 +104,10 @@ class Installer:
         """
         return ("done", "") if status in todo.good else ("failed", status_text(status))
 
+    def telling(self, output: str) -> str:
+        """Return what of the output's end tells a person why a step failed; its end is shown."""
+        return output
+
 
 def status_text(status: int) -> str:
     """Return an exit status of `subprocess` in words."""

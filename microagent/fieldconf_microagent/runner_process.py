@@ -196,7 +196,7 @@ class ProcessRunner:
             outcome, said = self._meaning(step, step.todo, child.status or 0)
         if outcome == "absent" or (outcome == "done" and not step.request.get("preview")):
             return outcome, said
-        last = _last_lines(bytes(child.output.tail))
+        last = _last_lines(self._telling(step, outcome, bytes(child.output.tail)))
         if step.request.get("recipe_dir"):
             # Shells begin their messages with it, and it says nothing to people.
             last = last.replace(step.request["recipe_dir"] + "/", "")
@@ -209,6 +209,15 @@ class ProcessRunner:
         # As in `_begin`; and the thread that calls this watches all others too.
         except Exception as error:
             return "failed", f"the installer {name}: {error!r}"
+
+    def _telling(self, step: Step, outcome: str, output: bytes) -> bytes:
+        if outcome != "failed":
+            return output
+        installer = self._installers[step.request["installer"]]
+        # As in `_begin`.
+        with contextlib.suppress(Exception):
+            return installer.telling(output.decode("utf-8", "replace")).encode()
+        return output
 
     def _may_print(self, child: Child) -> bool:
         return child.reading or child in self._running
