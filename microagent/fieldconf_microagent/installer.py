@@ -8,8 +8,10 @@ what it prints, and asks what its exit status means.
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
+from collections.abc import Mapping
 from typing import IO, Any, NamedTuple
 
 from . import variables
@@ -20,6 +22,7 @@ Request = dict[str, Any]
 _INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "USER", "FIELDCONF_NODE", "FIELDCONF_NODE_DIR")
 # The system takes 128 KiB for one variable; a longer FIELDCONF_CHANGED goes into a file.
 _LONGEST_CHANGED = 100_000
+_VARIABLE = re.compile(r"\$\{([^}]*)\}")
 
 
 class StepError(Exception):
@@ -68,6 +71,8 @@ class Installer:
     name = ""
     #: Whether there is nothing to do for a component without a recipe.
     needs_recipe = True
+    #: The agent's settings, unknown ones included; there before anything is asked.
+    settings: Mapping[str, Any] = {}
 
     def missing(self) -> "str | None":
         """Return why this machine cannot run it, such as "needs puppet: install …"; None: it can.
@@ -137,3 +142,18 @@ def step_environment(request: Request, data_dir: str) -> dict[str, str]:
             out.write(changed)
         env["FIELDCONF_CHANGED"] = env["ROBOCONF_CHANGED"] = "@" + file
     return env
+
+
+def filled(text: str, env: Mapping[str, str]) -> str:
+    """Return the text with the value of a variable for each ``${NAME}``.
+
+    Raises:
+        StepError: there is no such variable.
+    """
+
+    def value(match: "re.Match[str]") -> str:
+        if match[1] not in env:
+            raise StepError(f"there is no variable {match[1]!r} in this step, named in {text!r}")
+        return env[match[1]]
+
+    return _VARIABLE.sub(value, text)

@@ -5,11 +5,18 @@ instance. One that cannot be loaded, or takes a name that is taken, is told in t
 Not here: what an installer is (`installer`), and what runs its commands (`runner_process`).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from importlib import metadata
 from typing import Any
 
-from . import installer_logger, installer_python, installer_script
+from . import (
+    installer_command,
+    installer_file,
+    installer_logger,
+    installer_python,
+    installer_script,
+)
 from .installer import Installer
 
 #: Entry points of this group are installers of third parties.
@@ -22,6 +29,8 @@ RESERVED = "target"
 BUILT_IN: dict[str, Installer] = {
     module.INSTALLER.name: module.INSTALLER
     for module in (
+        installer_command,
+        installer_file,
         installer_logger,
         installer_python,
         installer_script,
@@ -30,15 +39,18 @@ BUILT_IN: dict[str, Installer] = {
 
 
 def load(
-    tell: Callable[[str, str], object], points: "Iterable[Any] | None" = None
+    settings: Mapping[str, Any],
+    tell: Callable[[str, str], object],
+    points: "Iterable[Any] | None" = None,
 ) -> dict[str, Installer]:
     """Return all installers by name.
 
     Args:
+        settings: of the agent.
         tell: called with level and text for each that is left out.
         points: the entry points; None: those of the packages that are installed.
     """
-    found = dict(BUILT_IN)
+    found = {name: copy(one) for name, one in BUILT_IN.items()}
     for point in metadata.entry_points(group=GROUP) if points is None else points:
         try:
             one = _made(point)
@@ -49,6 +61,8 @@ def load(
             tell("error", f"left out the installer {point.name} ({point.value}): {error!r}")
             continue
         found[one.name] = one
+    for one in found.values():
+        one.settings = settings
     return found
 
 

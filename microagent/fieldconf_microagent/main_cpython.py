@@ -55,7 +55,7 @@ def run(folder: str, known: dict[str, Any]) -> str:
     data = os.path.join(folder, "data")
     clock = compat.Clock()
     link = make_link(known)
-    found = installers.load(_log)
+    found = installers.load(known, _log)
     lacking = installers.lacking(found)
     offers = tuple(sorted(set(found) - set(lacking)))
     runner = ProcessRunner(data, link.wake, installers=found)

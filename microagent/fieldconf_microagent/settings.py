@@ -2,9 +2,10 @@
 
     {"fleet": "k3v9x2ab", "domain": "fc", "node": "n7", "enrolment": 1, "key": "64 hex digits",
      "broker": "mqtt://127.0.0.1:1883", "user": null, "password": null, "ca": null,
-     "keepalive": 60, "reconnect": 5000, "ip": null}
+     "keepalive": 60, "reconnect": 5000, "ip": null, "roots": [], "simulate": false}
 
-Only `node`, `key` and `broker` have to be given. The file is written by whoever makes the node; the
+Only `node`, `key` and `broker` have to be given. `roots` are folders that the installer `file` may
+write to, besides an instance's own; with `simulate` no step of any installer is run. The file is written by whoever makes the node; the
 agent never changes it. Keys that are not known here are kept: a newer coordinator may have written
 them.
 """
