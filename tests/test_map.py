@@ -13,8 +13,9 @@ ROOT = Path(__file__).parent.parent
 MAY_IMPORT = {
     "dsl": set(),
     "microagent": set(),
-    "targets": {"microagent"},
-    "coordinator": {"dsl", "microagent", "targets", "examples"},
+    "firmware_images": {"microagent"},
+    "targets": {"microagent", "firmware_images"},
+    "coordinator": {"dsl", "microagent", "targets", "firmware_images", "examples"},
 }
 
 
@@ -29,7 +30,7 @@ def imports(path):
 @pytest.mark.parametrize("part", MAY_IMPORT)
 def test_a_package_imports_only_those_below_it(part):
     ours = set()
-    for path in (ROOT / part / f"fieldconf_{part}").rglob("*.py"):
+    for path in (ROOT / part.replace("_", "-") / f"fieldconf_{part}").rglob("*.py"):
         for name in imports(path):
             if name.startswith("fieldconf_"):
                 ours.add(name.split(".")[0].removeprefix("fieldconf_"))
@@ -45,6 +46,8 @@ def test_a_package_imports_only_those_below_it(part):
         "microagent/fieldconf_microagent/tree.py",
         "microagent/fieldconf_microagent/imports.py",
         "coordinator/fieldconf_coordinator/core/fleet.py",
+        "firmware-images/fieldconf_firmware_images/uf2.py",
+        "firmware-images/fieldconf_firmware_images/esp.py",
     ],
 )
 def test_a_core_module_does_no_io(core):

