@@ -17,6 +17,7 @@ from typing import Any
 from .flash_errors import BoardError, FlashError, NoSense
 from .raw_repl import RawRepl
 
+AGAIN = "check cable and power, and run it again: only what differs is written"
 # A new file has this name until it is complete; what a cut left behind goes with the next one.
 PART = "fieldconf.part"
 _SMALLEST, _LARGEST = 64, 4096
@@ -111,14 +112,19 @@ class Facts:
 
 
 class BoardFiles:
-    """The files of a board whose raw REPL takes code; everything on it is lost at a reset."""
+    """The files of a board whose raw REPL takes code, until the board is reset.
 
-    def __init__(self, repl: RawRepl) -> None:
+    Args:
+        smaller: how often to halve the pieces that its memory would allow.
+    """
+
+    def __init__(self, repl: RawRepl, smaller: int = 0) -> None:
         self._repl = repl
         repl.execute(_PRELUDE)
         self.facts = self._facts()
-        share = self.facts.heap // _SHARE
-        self._piece = max(_SMALLEST, min(_LARGEST, 1 << max(share, 1).bit_length() - 1))
+        share = self.facts.heap // _SHARE >> smaller
+        whole = min(_LARGEST, 1 << max(share, 1).bit_length() - 1)
+        self._piece = max(_SMALLEST, whole)
 
     def digest(self, path: str) -> tuple[int, bytes] | None:
         """Return size and SHA-256 of a file as it is on the board, None if there is none."""
@@ -157,7 +163,7 @@ class BoardFiles:
             advance(len(piece))
         self._repl.execute("f.close()", _PATIENCE_S)
         if self.digest(name) != sum_of(content):
-            raise NoSense(f"{path} does not read back as it was written", _AGAIN, kind="verify")
+            raise NoSense(f"{path} does not read back as it was written", AGAIN, kind="verify")
         if name != path:
             self._repl.execute(f"os.rename({name!r},{path!r})", _PATIENCE_S)
 
@@ -230,11 +236,8 @@ def sum_of(content: bytes) -> tuple[int, bytes]:
     return len(content), hashlib.sha256(content).digest()
 
 
-_AGAIN = "run it again: only what differs is written"
-
-
 def _value(printed: bytes) -> Any:
     try:
         return ast.literal_eval(printed.decode().strip())
     except (ValueError, SyntaxError) as error:
-        raise NoSense(f"the board answered {printed[:60]!r}", _AGAIN) from error
+        raise NoSense(f"the board answered {printed[:60]!r}", AGAIN) from error

@@ -5,14 +5,15 @@ back, and only then takes its place; `main.py` goes first and comes last, so tha
 never started. Nothing here knows ports.
 
 A board may fall out of the talk: noise on the line, or the watchdog of the agent that ran before.
-Then everything is compared anew and what is missing written, up to `_TRIES` times.
+Then everything is compared anew and what is missing written in smaller pieces, `_TRIES` times in
+all. Noise may turn code into other code, too: hence the comparison at the end.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from .board_files import BoardFiles, Facts, sum_of
-from .flash_errors import FlashError, LineLost, NoSense
+from .board_files import AGAIN, BoardFiles, Facts, sum_of
+from .flash_errors import BoardError, FlashError, NoSense
 from .raw_repl import Line, RawRepl
 
 MAIN = "main.py"
@@ -55,9 +56,9 @@ class Outcome:
     """
 
     facts: Facts
-    written: list[str] = field(default_factory=list)
-    kept: int = 0
-    removed: list[str] = field(default_factory=list)
+    written: list[str]
+    kept: int
+    removed: list[str]
 
 
 def flash(
@@ -78,13 +79,16 @@ def flash(
             not be made to hold them (`NoSense`), and can be flashed again.
         KeyboardInterrupt: the person stopped it; the board was left at its prompt, tidy.
     """
-    repl = RawRepl(line)
-    for left in reversed(range(_TRIES)):
+    job = _Job(RawRepl(line), files, advance, needs, forget)
+    for number in range(_TRIES):
         try:
-            return _once(repl, files, advance, needs, forget)
+            return job.run(smaller=number)
         except NoSense as error:
-            if error.kind == "no-answer" or not left:
+            if error.kind == "no-answer" or number == _TRIES - 1:
                 raise
+        except BoardError as error:
+            if told := _meaning(error, is_last=number == _TRIES - 1):
+                raise told from error
     raise AssertionError("the last try returns or raises")
 
 
@@ -93,71 +97,99 @@ def restart(line: Line) -> None:
     RawRepl(line).restart()
 
 
-def _once(
-    repl: RawRepl, files: Mapping[str, bytes], advance: Advance, needs: Needs, forget: Sequence[str]
-) -> Outcome:
-    repl.enter()
-    # Frees what a program held, without starting it again.
-    repl.soft_reset()
-    board = BoardFiles(repl)
-    try:
-        return _bring(board, files, advance, needs, forget)
-    except KeyboardInterrupt:
-        _stop(repl, board)
-        raise
+class _Job:
+    """What shall be on which board, until it is."""
 
+    def __init__(
+        self,
+        repl: RawRepl,
+        files: Mapping[str, bytes],
+        advance: Advance,
+        needs: Needs,
+        forget: Sequence[str],
+    ) -> None:
+        self._repl = repl
+        self._files = files
+        self._advance = advance
+        self._needs = needs
+        self._forget = forget
+        self._kept: int | None = None
+        self._written: list[str] = []
+        self._removed: list[str] = []
 
-def _stop(repl: RawRepl, board: BoardFiles) -> None:
-    """Leave a board tidy after a Ctrl-C, which may have come in the middle of a talk."""
-    try:
-        repl.enter()
-        board.tidy()
-        repl.leave()
-    except (FlashError, LineLost):
-        # It is as after a cut, which the next run mends.
-        pass
+    def run(self, smaller: int) -> Outcome:
+        """Try it once; each time `smaller` is higher, pieces are smaller."""
+        self._repl.enter()
+        # Frees what a program held, without starting it again.
+        self._repl.soft_reset()
+        board = BoardFiles(self._repl, smaller)
+        try:
+            self._bring(board)
+        except KeyboardInterrupt:
+            self._stop(board)
+            raise
+        return Outcome(board.facts, self._written, self._kept or 0, self._removed)
 
+    def _stop(self, board: BoardFiles) -> None:
+        """Leave a board tidy after a Ctrl-C, which may have come in the middle of a talk."""
+        try:
+            self._repl.enter()
+            board.tidy()
+            self._repl.leave()
+        except FlashError:
+            # It is as after a cut, which the next run mends.
+            pass
 
-def _bring(
-    board: BoardFiles,
-    files: Mapping[str, bytes],
-    advance: Advance,
-    needs: Needs,
-    forget: Sequence[str],
-) -> Outcome:
-    _check(board.facts, files, needs)
-    outcome = Outcome(board.facts)
-    differ = _compare(board, files, advance)
-    outcome.kept = len(files) - len(differ)
-    old = _obsolete(board, files) if needs.files else []
-    if not differ and not old:
-        return outcome
-    _check_room(board, files, differ)
-    if MAIN in files and needs.files:
-        _put_main_aside(board)
-        differ = {**differ, MAIN: 0}
-    for path in old:
-        board.remove(path)
-        outcome.removed.append(path)
-    for folder in forget:
-        board.remove_tree(folder)
-    _write(board, files, sorted(differ, key=lambda path: (path == MAIN, path)), advance, outcome)
-    return outcome
+    def _bring(self, board: BoardFiles) -> None:
+        check(board.facts, self._files, self._needs)
+        differ = self._compare(board, "comparing")
+        if self._kept is None:
+            self._kept = len(self._files) - len(differ)
+        old = self._obsolete(board)
+        if not differ and not old:
+            return
+        check_room(board.facts, self._files, differ)
+        if MAIN in self._files and self._needs.files:
+            _put_main_aside(board)
+            differ[MAIN] = 0
+        for path in old:
+            board.remove(path)
+            self._removed.append(path)
+        for folder in self._forget:
+            board.remove_tree(folder)
+        self._write(board, sorted(differ, key=lambda path: (path == MAIN, path)))
+        if self._compare(board, "verifying"):
+            raise NoSense("the files do not read back as they were written", AGAIN, kind="verify")
 
+    def _compare(self, board: BoardFiles, what: str) -> dict[str, int]:
+        """Return the paths whose files differ, with the size that each has now."""
+        differ = {}
+        for number, path in enumerate(sorted(self._files)):
+            found = board.digest(path)
+            if found != sum_of(self._files[path]):
+                differ[path] = found[0] if found else 0
+            self._advance(what, number + 1, len(self._files))
+        return differ
 
-def _compare(board: BoardFiles, files: Mapping[str, bytes], advance: Advance) -> dict[str, int]:
-    """Return the paths whose files differ, with the size that each has now."""
-    differ = {}
-    for number, path in enumerate(sorted(files)):
-        found = board.digest(path)
-        if found != sum_of(files[path]):
-            differ[path] = found[0] if found else 0
-        advance("comparing", number + 1, len(files))
-    return differ
+    def _obsolete(self, board: BoardFiles) -> list[str]:
+        if not self._needs.files:
+            return []
+        there = (path for folder in OWN_FOLDERS for path in board.walk(folder))
+        return [path for path in there if path not in self._files]
 
+    def _write(self, board: BoardFiles, paths: Sequence[str]) -> None:
+        total = sum(len(self._files[path]) for path in paths)
+        done = 0
 
-def _obsolete(board: BoardFiles, files: Mapping[str, bytes]) -> list[str]:
-    return [path for folder in OWN_FOLDERS for path in board.walk(folder) if path not in files]
+        def more(count: int) -> None:
+            nonlocal done
+            done += count
+            self._advance("writing", done, total)
+
+        for path in paths:
+            board.write(path, self._files[path], more)
+            if path not in self._written:
+                self._written.append(path)
 
 
 def _put_main_aside(board: BoardFiles) -> None:
@@ -169,30 +201,45 @@ def _put_main_aside(board: BoardFiles) -> None:
         board.remove(MAIN)
 
 
-def _write(
-    board: BoardFiles,
-    files: Mapping[str, bytes],
-    paths: Sequence[str],
-    advance: Advance,
-    outcome: Outcome,
-) -> None:
-    total = sum(len(files[path]) for path in paths)
-    done = 0
+# What a board may say that is no noise: how its last line begins, what it means, what to do.
+_MEANINGS = (
+    (
+        ("OSError: 28", "OSError: [Errno 28]"),
+        "the file system of the board is full",
+        "remove files from the board, or make its file system anew with a full image",
+    ),
+    (
+        ("OSError: 30", "OSError: [Errno 30]"),
+        "the board does not let its files be written",
+        "eject its drive from this computer, or press its reset button, and run it again",
+    ),
+    (
+        ("OSError: 5", "OSError: [Errno 5]", "OSError: 19", "OSError: [Errno 19]"),
+        "the flash of the board cannot be written",
+        "make its file system anew with a full image; if that fails as well, the flash is worn",
+    ),
+)
 
-    def more(count: int) -> None:
-        nonlocal done
-        done += count
-        advance("writing", done, total)
 
-    for path in paths:
-        board.write(path, files[path], more)
-        outcome.written.append(path)
+def _meaning(error: BoardError, is_last: bool) -> FlashError | None:
+    """Return what to tell the person; None where another try may help."""
+    said = error.text.removeprefix("the board says ")
+    for beginnings, text, hint in _MEANINGS:
+        if any(said == each or said.startswith(each + " ") for each in beginnings):
+            return FlashError(text, hint, kind="board")
+    if not is_last:
+        return None
+    if said.startswith("MemoryError"):
+        return FlashError(
+            "the board has too little memory", "take a board with more", kind="too-small"
+        )
+    return NoSense(f"code reached the board garbled: {error.text}", AGAIN)
 
 
 # -- what a board must be
 
 
-def _check(facts: Facts, files: Mapping[str, bytes], needs: Needs) -> None:
+def check(facts: Facts, files: Mapping[str, bytes], needs: Needs) -> None:
     """Refuse a board that cannot run the files, before anything is written."""
     if needs.files and not (facts.has_stat and facts.has_rename):
         raise FlashError(
@@ -221,9 +268,9 @@ def _check(facts: Facts, files: Mapping[str, bytes], needs: Needs) -> None:
             )
 
 
-def _check_room(board: BoardFiles, files: Mapping[str, bytes], differ: Mapping[str, int]) -> None:
+def check_room(facts: Facts, files: Mapping[str, bytes], differ: Mapping[str, int]) -> None:
     """Refuse a board whose file system is too small, as far as it says its size."""
-    block = board.facts.block
+    block = facts.block
     if not block:
         return
 
@@ -233,10 +280,10 @@ def _check_room(board: BoardFiles, files: Mapping[str, bytes], differ: Mapping[s
     # Each new file is there beside the old one for a while; main.py goes first.
     grows = sum(blocks(len(files[path])) - blocks(size) for path, size in differ.items())
     needed = max(grows, 0) + max(blocks(len(files[path])) for path in differ or files)
-    if needed > board.facts.free:
+    if needed > facts.free:
         raise FlashError(
             f"the files do not fit: {_kib(needed)} more are needed, the board has "
-            f"{_kib(board.facts.free)} left",
+            f"{_kib(facts.free)} left",
             "remove files from the board, or make its file system anew with a full image",
             kind="too-small",
         )

@@ -31,7 +31,8 @@ _RESET_S = 15.0
 _ANSWER_S = 5.0
 _LONGEST = 256 * 1024
 # Old boards have buffers of 64 to 256 bytes behind a plain raw REPL.
-_PIECE = 64
+_PIECE = 32
+_PACE_S = 0.006
 
 
 class Line(Protocol):
@@ -173,7 +174,7 @@ class RawRepl:
         for start in range(0, len(data), _PIECE):
             self._line.write(data[start : start + _PIECE])
             # Boards do not echo here: this is nothing but a pause, unless something is wrong.
-            self._input += self._line.read(0.005)
+            self._input += self._line.read(_PACE_S)
         self._line.write(_END)
         self._expect(b"OK")
 

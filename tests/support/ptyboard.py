@@ -16,11 +16,13 @@ import select
 import subprocess
 import termios
 import threading
+import time
 import tty
 
 from support import interpreters
 
 _BLOCK = 4096
+_PAUSE_S = 0.005
 _BANNER = b"raw REPL; CTRL-B to exit\r\n>"
 
 
@@ -54,9 +56,9 @@ class PtyBoard:
         """Give the board power and a line."""
         self._host, host_end = os.openpty()
         tty.setraw(host_end)
-        # Held open: a line without anybody at it is not one that was cut.
-        self._held = host_end
         self.port = os.ttyname(host_end)
+        # Nobody but the host holds the port: who else does is told to be in the way.
+        os.close(host_end)
         if self._link:
             self._link.unlink(missing_ok=True)
             self._link.symlink_to(self.port)
@@ -109,15 +111,21 @@ class PtyBoard:
             if self._wake in ready:
                 os.read(self._wake, 1)
             if self._host in ready:
-                self._from_host(os.read(self._host, _BLOCK))
-            if self._board in ready:
+                self._from_host()
+            if self._board in ready and self._is_plugged:
                 self._from_board()
         self._process.kill()
         self._process.wait()
-        for end in (self._host, self._held, self._board):
-            os.close(end)
+        os.close(self._host)
+        os.close(self._board)
 
-    def _from_host(self, data):
+    def _from_host(self):
+        try:
+            data = os.read(self._host, _BLOCK)
+        except OSError:
+            # Nobody has the port open.
+            time.sleep(_PAUSE_S)
+            return
         self.taken += len(data)
         data = self.spoil(False, data)
         for mark in data:
