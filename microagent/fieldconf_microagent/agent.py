@@ -48,7 +48,8 @@ class Agent:
     Args:
         settings: {"domain", "node", "key": bytes, "enrolment": int, "installers": [name, …],
             "lacking": {installer: why the node cannot run it}, "info": {…} what the node is,
-            "ip": str or None, "parallel": steps at once, "pulse": ms between pulses}.
+            "simulate": True when no step is to be run, "ip": str or None, "parallel": steps at
+            once, "pulse": ms between pulses}.
         saved: the bytes last saved, or None.
         mark: the run mark; another one than the saved means that the node restarted.
         boot: raised on disk before every start.
@@ -75,7 +76,8 @@ class Agent:
         self.imports = Imports(self.node, random_below)
         offers = tuple(sorted(settings["installers"])) + ("target",)
         lacking = settings.get("lacking", {})
-        self.tree = Tree(self.resolve, self._ready, offers, lacking)
+        simulate = settings.get("simulate") is True
+        self.tree = Tree(self.resolve, self._ready, offers, lacking, simulate)
         self.version = 0
         self.want: "dict[str, Any]" = {"app": "", "path": "", "i": [], "up": [], "pub": []}
         self.steps = Steps(self.tree, settings.get("parallel", 1), random_below)

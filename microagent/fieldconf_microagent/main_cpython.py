@@ -75,7 +75,7 @@ def run(folder: str, known: dict[str, Any]) -> str:
         compat.random_below,
         installers=list(offers),
         lacking=lacking,
-        info=about(offers),
+        info=about(offers, known.get("simulate") is True),
         parallel=LIMIT,
     )
     host = Host(agent, link, runner, fetcher, store, clock.now_ms, _log, wipe, compat.random_below)
@@ -101,9 +101,10 @@ def make_link(known: dict[str, Any]) -> PahoLink:
     )
 
 
-def about(installers: tuple[str, ...]) -> dict[str, Any]:
+def about(installers: tuple[str, ...], simulates: bool = False) -> dict[str, Any]:
     """Return what this node is, for the coordinator's inventory."""
     return {
+        **({"sim": True} if simulates else {}),
         "py": compat.platform_info(),
         "agent": VERSION,
         "mem": compat.mem_free(),

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 STEPS = ("deploy", "start", "update", "stop", "undeploy", "check", "upgrade")
 
+#: Steps that a simulation takes for absent: `upgrade`, so that the others are gone through, and
+#: `check`, which would only fill the log.
+NOT_SIMULATED = ("check", "upgrade")
+
 #: Where templates are rendered to, inside the data folder of an instance.
 RENDERED = "rendered"
 

@@ -8,7 +8,7 @@ Instances that run the same recipe share its name space: what they keep belongs 
 """
 
 from . import compat
-from .recipe import Instance, folder_name, load, step_of
+from .recipe import NOT_SIMULATED, Instance, folder_name, load, step_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -122,6 +122,11 @@ class InlineRunner:
     def _called(self, request: "dict[str, Any]") -> "tuple[str, Any]":
         """Return the outcome, or nothing and what an `async def` has still to do."""
         installer, step, path = request["installer"], request["step"], request["path"]
+        if request.get("simulate"):
+            if step in NOT_SIMULATED:
+                return "absent", None
+            self._log(path, step, "simulated " + step + " " + path)
+            return "done", None
         if installer == "logger":
             self._log(path, step, step + " " + path)
             return "done", None

@@ -25,6 +25,7 @@ from collections.abc import Callable, Mapping
 from . import compat
 from .children import Child, Watcher
 from .installer import Command, Installer, Request, StepError
+from .installer_recorder import RECORDER
 from .installers import BUILT_IN
 from .recipe import folder_name
 from .rendering import render_recipe
@@ -157,7 +158,7 @@ class ProcessRunner:
 
     def _command(self, request: Request) -> "Command | bytes | None":
         """Return the command of a step, or a line for the log, or None: absent."""
-        installer = self._installers.get(request["installer"])
+        installer = self._installer(request)
         if installer is None:
             raise StepError(f"cannot run steps with the installer {request['installer']!r} here")
         if request["recipe_dir"] is None and installer.needs_recipe:
@@ -170,6 +171,9 @@ class ProcessRunner:
         if request.get("preview"):
             return installer.preview(request, data_dir)
         return installer.command(request, data_dir)
+
+    def _installer(self, request: Request) -> "Installer | None":
+        return RECORDER if request.get("simulate") else self._installers.get(request["installer"])
 
     def _child_ended(self, child: Child) -> None:
         with self._lock:

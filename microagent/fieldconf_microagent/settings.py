@@ -5,9 +5,9 @@
      "keepalive": 60, "reconnect": 5000, "ip": null, "roots": [], "simulate": false}
 
 Only `node`, `key` and `broker` have to be given. `roots` are folders that the installer `file` may
-write to, besides an instance's own; with `simulate` no step of any installer is run. The file is written by whoever makes the node; the
-agent never changes it. Keys that are not known here are kept: a newer coordinator may have written
-them.
+write to, besides an instance's own; with `simulate` no step of any installer is run. The file is
+written by whoever makes the node; the agent never changes it. Keys that are not known here are
+kept: installers may know them, or a newer coordinator has written them.
 """
 
 import binascii

@@ -114,6 +114,7 @@ class Steps:
             "cause": cause,
             "application": self.application,
             "timeout_ms": record.option("timeout", _TIMEOUT_MS),
+            "simulate": self.tree.simulates(record),
         }
 
     def _ancestors(self, record: Record) -> "list[Any]":

@@ -29,6 +29,7 @@ class Tree:
         ready: digest (or None) → whether the recipe is complete on this node.
         offers: names of installers.
         lacking: installer → why this node cannot run it.
+        simulate: whether no step of any instance is to be run.
     """
 
     def __init__(
@@ -37,11 +38,13 @@ class Tree:
         ready: "Callable[[bytes | None], bool]",
         offers: "tuple[str, ...]",
         lacking: "dict[str, str]",
+        simulate: bool,
     ) -> None:
         self.resolve = resolve
         self.ready = ready
         self.offers = offers
         self.lacking = lacking
+        self.simulate = simulate
         self.records: "dict[str, Record]" = {}
         self.order: "list[Record]" = []
 
@@ -59,6 +62,10 @@ class Tree:
         self.order.remove(record)
         if record.parent:
             record.parent.children.remove(record)
+
+    def simulates(self, record: Record) -> bool:
+        """Tell whether the steps of an instance are only written down."""
+        return self.simulate or record.option("simulate", 0) > 0
 
     def refresh(self) -> None:
         """Work out for every instance, parents first, why it must not be started."""
@@ -130,7 +137,7 @@ class Tree:
         if goal(record) == states.NOT_DEPLOYED:
             return None
         installer = record.entry["t"]
-        if installer not in self.offers:
+        if installer not in self.offers and not self.simulates(record):
             record.problem = ["refused", self._why_not(installer), False]
             return None
         if record.parent and not states.is_deployed(record.parent.state):

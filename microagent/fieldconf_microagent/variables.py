@@ -9,6 +9,7 @@ Both are made from the step's *request*, a dict of plain values; nothing here re
 * ``ancestors``: ``[["VM", {"ip": "10.0.0.7"}]]``, the nearest one last
 * ``imports``: ``{"Data": [["/vm2/data", {"port": "10001"}]]}``, every imported prefix, by path
 * ``changed``: for update ``{"added": imports, "removed": imports, "changed": imports}``
+* ``simulate``: the step is only to be written down
 * ``cause``: for stop: wanted, import-lost, ancestor, upgrade or check
 
 `META` and `PATTERNS` are the whole list of variables; the reference is written from them.

@@ -451,6 +451,40 @@ def test_what_the_node_cannot_run_is_refused_with_a_reason(world, hand, node):
     assert text == "this node has no installer 'puppet', only: logger, script, target"
 
 
+def test_a_tool_that_the_node_lacks_is_named(world, hand):
+    node = Node(world, "n2", lacking={"puppet": "needs puppet: install puppet-agent"}).start()
+    hand.want(node, [machine(), entry("/vm/a", "A", installer="puppet"), entry("/vm/b", "B")])
+    world.run(1000)
+
+    said = "the installer 'puppet' needs puppet: install puppet-agent"
+    assert hand.haves["n2"]["i"]["/vm/a"]["p"] == ["refused", said, False]
+    assert node.state("/vm/b") == states.STARTED
+
+
+def test_an_instance_whose_entry_says_so_is_simulated_whatever_its_installer(world, hand, node):
+    real, tried = entry("/vm/a", "A"), entry("/vm/b", "B", installer="puppet", o={"simulate": 1})
+    hand.want(node, [machine(), real, tried])
+    world.run(1000)
+    hand.want(node, [machine(), real])
+    world.run(1000)
+
+    assert node.state("/vm/a") == states.STARTED
+    assert {(r["path"], r["step"], r["simulate"]) for r in node.steps} == {
+        ("/vm/a", "deploy", False),
+        ("/vm/a", "start", False),
+        *(("/vm/b", step, True) for step in ("deploy", "start", "stop", "undeploy")),
+    }
+
+
+def test_a_node_may_simulate_everything(world, hand):
+    node = Node(world, "n2", installers=(), simulate=True).start()
+    hand.want(node, [machine(), entry("/vm/a", "A", installer="puppet")])
+    world.run(1000)
+
+    assert node.state("/vm/a") == states.STARTED
+    assert all(request["simulate"] for request in node.steps)
+
+
 def test_bad_messages_are_counted_told_once_and_dropped(world, hand, node):
     for payload in (b"\xc1", b"", b"x" * 2_000_000, b"\x91" * 5000, codec.pack([2, "n1"])):
         for _ in range(3):

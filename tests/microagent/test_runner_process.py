@@ -41,10 +41,10 @@ def test_a_missing_step_is_absent(recipe, installer):
 
 
 def test_an_unknown_installer_fails_in_words(recipe):
-    outcome, detail = recipe.run(installer="puppet")
+    outcome, detail = recipe.run(installer="of-nobody")
 
     assert outcome == "failed"
-    assert "'puppet'" in detail
+    assert "'of-nobody'" in detail
 
 
 def test_no_exit_status_of_a_script_means_absent(recipe):

@@ -60,12 +60,15 @@ class Node:
         cut_power: None, or the number of effects after which the power fails.
     """
 
-    def __init__(self, world, node, key=b"k" * 32, enrolment=1, installers=("script", "logger")):
+    def __init__(
+        self, world, node, key=b"k" * 32, enrolment=1, installers=("script", "logger"), **more
+    ):
         self.world = world
         self.node = node
         self.key = key
         self.enrolment = enrolment
         self.installers = installers
+        self.more = more
         self.disk = {"state": None, "boot": 0, "recipes": set(), "mark": 0}
         self.running = set()
         self.steps = []
@@ -97,6 +100,7 @@ class Node:
             "info": {"hw": "hw-" + self.node},
             "ip": "10.0.0." + self.node.strip("n"),
             "parallel": 4,
+            **self.more,
         }
         self.agent = Agent(
             settings,

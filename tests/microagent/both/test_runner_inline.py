@@ -107,6 +107,16 @@ def test_a_function_is_called_with_the_instance():
         assert stage.runner.logs() == []
 
 
+def test_a_simulated_step_calls_nothing_whatever_its_installer():
+    with Stage() as stage:
+        for installer in ("python", "puppet"):
+            assert stage.run("start", installer=installer, simulate=True) == ("done", "")
+            assert stage.log() == b"simulated start /vm/web\n"
+        assert stage.run("check", simulate=True) == ("absent", "")
+        assert stage.run("check") == ("done", "")
+        assert stage.log() == b"\n"
+
+
 def test_start_returns_before_the_step_runs():
     with Stage() as stage:
         stage.start("start")
