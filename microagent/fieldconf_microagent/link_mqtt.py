@@ -20,7 +20,7 @@ _SHORT_MS = 5
 
 
 class MqttLink:
-    """A connection to the broker at `url`, such as ``mqtt://gateway:1883``."""
+    """A connection to the broker at `url`: ``mqtt://gateway:1883``, or ``serial:``."""
 
     def __init__(
         self,
@@ -38,7 +38,20 @@ class MqttLink:
         host, port, tls = split_url(url)
         if tls:
             raise ValueError("cannot connect to %s: this link does not speak TLS" % url)
-        self._client_of = (host, port, client_id, keepalive_s, user, password)
+        self._idle: "Any" = select.poll()
+        if not port:
+            # A board without a network. The line is served all the time, connected or not.
+            from .serial_line import SerialLine
+
+            self._idle = SerialLine(url)
+        self._client_of = (
+            host if port else self._idle,
+            port,
+            client_id,
+            keepalive_s,
+            user,
+            password,
+        )
         self._max_payload = max_payload
         self.dropped = 0
         self._client: "Client | None" = None
@@ -47,7 +60,6 @@ class MqttLink:
         self._line: "list[tuple[int, tuple[str, bytes, int, bool]]]" = []
         self._tokens: "dict[int, int]" = {}
         self._subscribes: "set[int]" = set()
-        self._idle = select.poll()
 
     def connect(self, will: "tuple[str, bytes]") -> None:
         self._up = False

@@ -53,8 +53,8 @@ class Client:
     """One connection after the other to one broker.
 
     Args:
-        host: name or address of the broker.
-        port: its TCP port.
+        host: name or address of the broker, or a `serial_line.SerialLine`.
+        port: its TCP port, 0 for a serial line.
         client_id: unique among all clients of the broker.
         keepalive_s: seconds, at least 1.
         user: sent with `password` where the broker asks for it.
@@ -65,7 +65,7 @@ class Client:
 
     def __init__(
         self,
-        host: str,
+        host: "Any",
         port: int,
         client_id: str,
         keepalive_s: int,
@@ -100,6 +100,9 @@ class Client:
         self._sent_ms = self._received_ms = self._clock.now_ms()
         # Counts as silence of the broker, which ends with its first answer.
         self._patience_ms = timeout_ms
+        if not self._address[1]:
+            self.socket = self._poller = self._address[0].connect()
+            return
         self._poller = select.poll()
         try:
             found = socket.getaddrinfo(*self._address, 0, socket.SOCK_STREAM)

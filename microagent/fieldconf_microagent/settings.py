@@ -85,9 +85,13 @@ def checked(content: "dict[str, Any]") -> "dict[str, Any]":
 def split_url(url: str) -> "tuple[str, int, bool]":
     """Return host, port, and whether to speak TLS, of ``mqtt://host[:port]`` or ``mqtts://…``.
 
+    For a serial line, ``serial:…``, the port is 0 and the host the whole.
+
     Raises:
         SettingsError: it is no such address.
     """
+    if url.startswith("serial:"):
+        return url, 0, False
     scheme, found, rest = url.partition("://")
     rest = rest.rstrip("/")
     if scheme not in _SCHEMES or not found:
