@@ -3,7 +3,8 @@
 One thread watches all of them. It knows nothing of steps and recipes. Its rules:
 
 * A child is a process group. At its time limit, or when it is told to end, the group gets
-  SIGTERM, and SIGKILL `GRACE_S` later; it has ended when nobody of the group is left.
+  SIGTERM, and SIGKILL `GRACE_S` later; it has ended when nobody of the group is left. The groups
+  that its children made (Puppet gives one to each command) share its fate; daemons do not.
 * A child that ends by itself has ended when its first process has, whoever else it left running:
   a recipe starts services. What is in its pipe by then is read, without waiting for more.
 * A child never waits for us to read. We keep the last `TAIL` bytes, and `LOG_RATE` a second.
@@ -86,20 +87,17 @@ class Child:
         self.killed = False
         self.reading = True
         self.pidfd = _pidfd(process.pid)
+        self._groups = {process.pid}
 
     def signal(self, number: int) -> None:
-        """Send a signal to the group of a child that has not been seen to end."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, number)
+        """Send a signal to the groups of a child that has not been seen to end."""
+        self._groups |= _groups_below(self.process.pid)
+        for group in self._groups:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(group, number)
 
     def group_lives(self) -> bool:
-        try:
-            os.killpg(self.process.pid, 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:  # macOS says so of a group of zombies
-            return False
-        return True
+        return any(_lives(group) for group in self._groups)
 
 
 class Watcher:
@@ -245,6 +243,34 @@ class Watcher:
             os.close(child.pipe)
             child.reading = False
         return len(data)
+
+
+def _lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # macOS says so of a group of zombies
+        return False
+    return True
+
+
+def _groups_below(pid: int) -> "set[int]":
+    """Return the process groups of all that descend from a process, where the system tells."""
+    below: dict[int, list[tuple[int, int]]] = {}
+    with contextlib.suppress(OSError):
+        for name in filter(str.isdigit, os.listdir("/proc")):
+            with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as stat:
+                _, parent, group = stat.read().rpartition(b")")[2].split()[:3]
+                below.setdefault(int(parent), []).append((int(name), int(group)))
+    found: set[int] = set()
+    waiting = [pid]
+    while waiting:
+        for child, group in below.get(waiting.pop(), []):
+            found.add(group)
+            waiting.append(child)
+    # Never our own, whatever has happened to the numbers meanwhile.
+    return found - {os.getpgrp()}
 
 
 def _pidfd(pid: int) -> "int | None":

@@ -81,6 +81,19 @@ def test_a_step_that_ignores_sigterm_is_killed(recipe):
     assert recipe.end_of() == ("cancelled", "cancelled\nready")
 
 
+def test_what_a_step_waits_for_ends_with_it_in_a_session_of_its_own_too(recipe, tmp_path):
+    recipe.write(
+        "scripts/start.sh", f"setsid --wait sh -c 'echo $$ > {tmp_path}/pid; sleep 600' & wait\n"
+    )
+    recipe.start()
+    child = pid_in(tmp_path / "pid")
+
+    recipe.runner.cancel("/vm1/web")
+
+    assert recipe.end_of()[0] == "cancelled"
+    assert not lives(child)
+
+
 def test_a_step_has_time_to_clean_up_when_it_is_cancelled(recipe):
     recipe.write(
         "scripts/start.sh",
