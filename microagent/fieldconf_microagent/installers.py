@@ -14,6 +14,7 @@ from . import (
     installer_command,
     installer_file,
     installer_logger,
+    installer_puppet,
     installer_python,
     installer_script,
 )
@@ -32,6 +33,7 @@ BUILT_IN: dict[str, Installer] = {
         installer_command,
         installer_file,
         installer_logger,
+        installer_puppet,
         installer_python,
         installer_script,
     )
