@@ -12,6 +12,7 @@ from .api import Target, TargetError
 
 GROUP = "fieldconf.targets"
 BUILT_IN = {
+    "embedded": "fieldconf_targets.embedded:EmbeddedTarget",
     "local": "fieldconf_targets.local:LocalTarget",
     "memory": "fieldconf_targets.memory:MemoryTarget",
 }

@@ -143,7 +143,7 @@ class Coordinator:
         self.world.after(self.create_ms(), self._created, self.lives, node, settings)
 
     def _created(self, lives, node, settings):
-        if node not in self.machines:
+        if node not in self.machines and settings["target"] != "embedded":
             agent = settings["agent"]
             made = Node(self.world, node, bytes.fromhex(agent["key"]), agent["enrolment"])
             self.machines[node] = made
@@ -164,7 +164,8 @@ class Coordinator:
         self._answer(lives, node, "destroyed")
 
     def _do_probe(self, node, settings):
-        outcome = "created" if node in self.machines else "missing"
+        is_there = node in self.machines or settings["target"] == "embedded"
+        outcome = "created" if is_there else "missing"
         self.world.after(20, self._answer, self.lives, node, outcome)
 
     def _answer(self, lives, node, outcome):

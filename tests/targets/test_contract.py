@@ -13,6 +13,8 @@ from support import brokers
 from support.waiting import until
 
 TARGETS = ["local", "memory"]
+#: Of `embedded` only the book is kept here: its machines exist, and their agents run.
+KEEPERS = [*TARGETS, "embedded"]
 #: Those whose machines are gone with this process.
 IN_THIS_PROCESS = ["memory"]
 
@@ -96,6 +98,7 @@ def test_created_machine_runs_an_agent_that_calls_home(make_target, order, liste
     assert have["i"] == {}
 
 
+@pytest.mark.parametrize("handler", KEEPERS)
 def test_create_twice_makes_one_machine(make_target, order):
     target = make_target()
 
@@ -105,6 +108,7 @@ def test_create_twice_makes_one_machine(make_target, order):
     assert [machine.node for machine in target.list()] == [order.node]
 
 
+@pytest.mark.parametrize("handler", KEEPERS)
 def test_unknown_machine_is_absent_and_its_destruction_is_fine(make_target):
     target = make_target()
 
@@ -142,7 +146,7 @@ def test_killed_machine_is_dead_and_comes_back_with_a_higher_boot(make_target, o
     assert codec.unpack(listener.heard("live")) == [1, first[1] + 1, True]
 
 
-@pytest.mark.parametrize("handler", [name for name in TARGETS if name not in IN_THIS_PROCESS])
+@pytest.mark.parametrize("handler", [name for name in KEEPERS if name not in IN_THIS_PROCESS])
 def test_machine_is_found_again_after_a_restart_of_the_coordinator(make_target, order):
     make_target().create(order)
 
@@ -153,12 +157,14 @@ def test_machine_is_found_again_after_a_restart_of_the_coordinator(make_target, 
     assert [(machine.node, machine.path) for machine in target.list()] == [(order.node, "/vm1")]
 
 
+@pytest.mark.parametrize("handler", KEEPERS)
 def test_machines_of_another_fleet_are_not_listed(make_target, order):
     make_target().create(order)
 
     assert list(make_target("fleet2").list()) == []
 
 
+@pytest.mark.parametrize("handler", KEEPERS)
 def test_two_nodes_are_told_apart(make_target, order):
     other = replace(order, node=order.node + "b", path="/vm2", home={**order.home})
     other.home["node"] = other.node

@@ -102,7 +102,10 @@ class Fleet:
         self._requests = Requests(world, outbox, wants, machines, orders, changes, identity)
         #: What changed, for whoever watches.
         self.news = News(world, changes)
+        #: Enrolled machines; `enrolled` describes what may be asked.
+        self.pool = machines.pool
         self._to_resume: list[Node] = []
+        self._is_resumed = True
         self._greeting: list[str] = []
         self._asking: list[str] = []
         self._up_since = 0
@@ -124,6 +127,7 @@ class Fleet:
             "look": self._changes.look,
             "seen": self._reports.write_triples,
             "silence": self._reports.watch,
+            "claim": machines.claim_again,
             "calls": lambda: None,  # the next batch is what it is about
             "bury": lambda: self._bury(self.world.now),
         }
@@ -141,6 +145,7 @@ class Fleet:
         for row in stored.get("changes", ()):
             self._changes.restore(row)
         self._to_resume = list(self.world.nodes.values())
+        self._is_resumed = False
 
     def on_link(self, now: int, up: bool) -> None:
         """The connection to the broker came (its subscriptions are acknowledged) or went."""
@@ -152,6 +157,8 @@ class Fleet:
         for node in list(self.world.nodes.values()):
             node.heard = now - 1  # counts as unheard until it says something
             self._machines.advance(node)
+        for one in self.world.enrolled.values():
+            one.heard = now - 1
         self._greeting = list(self.world.nodes)
         self._timers.set("greet", now)
         self._timers.set("report", now + _REPORT_AFTER_MS)
@@ -165,11 +172,15 @@ class Fleet:
         if handler is None or not payload:
             return
         known = self.world.nodes.get(node)
-        if known is None:
+        enrolled = self.world.enrolled.get(node)
+        if known is None and enrolled is None:
             self._stranger(kind, node)
             return
         try:
-            handler(known, payload)
+            if known is not None:
+                handler(known, payload)
+            elif enrolled is not None:
+                self.pool.on_message(enrolled, kind, payload)
         except EnvelopeError as error:
             self._drop(node, kind, error.reason)
         except ValueError as error:
@@ -214,10 +225,13 @@ class Fleet:
 
     def _at(self, now: int) -> None:
         self.world.now = now
-        if self._to_resume:
-            resumed, self._to_resume = self._to_resume, []
-            for node in sorted(resumed, key=lambda node: node.root.path):
+        if not self._is_resumed:
+            self._is_resumed = True
+            for node in sorted(self._to_resume, key=lambda node: node.root.path):
                 self._machines.resume(node)
+            self._to_resume = []
+            for app in self.world.applications.values():
+                self._machines.assign(app, [r for r in app.scoped() if r.node is None])
 
     def _greet(self) -> None:
         """Publish what is retained, for a broker that may have lost it; not all at once."""
@@ -236,9 +250,10 @@ class Fleet:
                 for node in self.world.nodes.values()
                 if node.heard < self._up_since and node.phase in _ASKED
             ]
+            self._asking += [one.id for one in self.pool.free() if one.heard < self._up_since]
         now, self._asking = self._asking[:_GREETED_AT_ONCE], self._asking[_GREETED_AT_ONCE:]
         for node_id in now:
-            node = self.world.nodes.get(node_id)
+            node = self.world.nodes.get(node_id) or self.world.enrolled.get(node_id)
             if node is not None and node.heard < self._up_since:
                 self._orders.send(node, "report")
         if self._asking and self.world.link:

@@ -8,6 +8,9 @@ Destroying is a sequence whose every step is on disk, so that it goes on after a
        → clearing       the machine is gone; waits for a connection to the broker
        → (a tombstone)  its retained topics are cleared, the ones under x/ from the record
 
+A node from the pool of enrolled machines is claimed instead of made, and given back empty instead
+of forgotten; where none fits, the scoped instance waits until one does.
+
 A nested node is created only when its parent instance is started, and is gone before the node in
 which it lies is emptied. A path has one node at a time: a new one comes when the old one is gone.
 """
@@ -18,7 +21,8 @@ from typing import Any
 
 from fieldconf_microagent import states, topics
 
-from . import placing
+from . import placing, requirements
+from .enrolled import HANDLER, Pool
 from .model import (
     CLEARING,
     CREATING,
@@ -62,18 +66,28 @@ class Machines:
     ) -> None:
         self._world = world
         self._outbox = outbox
+        self.pool = Pool(
+            world,
+            outbox,
+            identity.domain,
+            identity.random,
+            identity.wall,
+            lambda: timers.set_earliest("claim", world.now),
+        )
         self._wants = wants
         self._orders = orders
         self._timers = timers
         self._identity = identity
         # Id of a node → those nested in it that wait for it.
         self._waiting: dict[str, dict[str, Node]] = {}
+        # Scoped instances that no enrolled machine fits at present → their application.
+        self._unclaimed: dict[Instance, Application] = {}
 
     # -- what should be there
 
     def assign(self, app: Application, roots: Iterable[Instance], force: bool = False) -> None:
         """Give each of these scoped instances a node, or take it away, as is wished."""
-        for root in sorted(roots, key=lambda root: root.path):
+        for root in sorted(roots, key=_choosy_first):
             if app.instances.get(root.path) is not root:
                 continue
             wanted = root.effective_wish() != states.NOT_DEPLOYED
@@ -83,8 +97,11 @@ class Machines:
             elif wanted:
                 if not self._is_leaving_around(root):
                     self._new(app, root)
+                continue
             elif root.leaving:
                 self._remove_members(app, root)
+            if self._unclaimed.pop(root, None) is not None:
+                root.problem = None
 
     @staticmethod
     def _is_leaving_around(root: Instance) -> bool:
@@ -93,16 +110,45 @@ class Machines:
         return root.parent is not None and (above is None or above.doomed)
 
     def _new(self, app: Application, root: Instance) -> None:
-        node_id = self._identity.new_id(self._world)
         target = self._identity.target_of(app, root)
-        node = Node(node_id, self._identity.new_key(), target, app, root)
-        root.node = self._world.nodes[node_id] = node
+        if placing.handler_of(self._world, target) == HANDLER:
+            node = self._claimed(app, root, target)
+            if node is None:
+                return
+        else:
+            node_id = self._identity.new_id(self._world)
+            node = Node(node_id, self._identity.new_key(), target, app, root)
+        root.node = self._world.nodes[node.id] = node
         self._wants.providers.refresh(node)
         self._outbox.store_node(node)
         if root.parent is not None and root.parent.scope.node is not None:
             # The want of the node around names what is nested in it a little longer.
             self._wants.mark(root.parent.scope.node)
         self._begin(node)
+
+    def _claimed(self, app: Application, root: Instance, target: str) -> Node | None:
+        """Return a node on an enrolled machine, or None: the instance waits for one that fits."""
+        found = self.pool.claim(root)
+        if isinstance(found, str):
+            if root.problem is None or root.problem[1] != found:
+                self._outbox.event("problem", found, app.name, root.path)
+            root.problem = ("failed", found, False)
+            self._unclaimed[root] = app
+            self._world.touch(app, root)
+            return None
+        if self._unclaimed.pop(root, None) is not None:
+            root.problem = None
+        node = Node(found.id, found.key, target, app, root)
+        self.pool.use(found, node)
+        return node
+
+    def claim_again(self) -> None:
+        """Look once more for machines for those who wait for one."""
+        for root, app in list(self._unclaimed.items()):
+            if app.instances.get(root.path) is not root:
+                del self._unclaimed[root]
+            elif root.node is None:
+                self.assign(app, [root])
 
     def _begin(self, node: Node) -> None:
         """Have the machine made, unless the instance around it is not started yet."""
@@ -279,6 +325,9 @@ class Machines:
             self._destroy(node)
 
     def _forget(self, node: Node) -> None:
+        if self._is_enrolled(node):
+            self._destroy(node)
+            return
         self._set_phase(node, FORGETTING)
         self._wants.providers.drop(node)
         self._timers.set(("phase", node.id), self._world.now + FORGETTING_MS)
@@ -291,6 +340,9 @@ class Machines:
             return
         self._set_phase(node, DESTROYING)
         self._wants.providers.drop(node)
+        if self._is_enrolled(node):
+            # It lives on, and may be offline: what it finds when it returns is to be empty.
+            self._wants.renew(node)
         node.tries = 0
         node.root.state = states.UNDEPLOYING
         self._timers.clear(("phase", node.id))
@@ -303,13 +355,13 @@ class Machines:
         self._wants.providers.drop(node)
         del self._world.nodes[node.id]
         self._waiting.pop(node.id, None)
-        until = self._identity.wall() + TOMBSTONE_MS
-        self._world.tombstones[node.id] = (until, node.pubs)
-        row = {"node": node.id, "until": until, "pubs": [list(pub) for pub in node.pubs]}
-        self._outbox.store("tombstones", node.id, row)
         self._outbox.delete("nodes", node.id)
-        self.clear_topics(node.id, node.pubs)
-        self._event("node", f"{node.id} is gone", node)
+        if self._is_enrolled(node):
+            self._clear_exports(node.id, node.pubs)
+            self.pool.give_back(node)
+            self._event("node", f"{node.id} is free", node)
+        else:
+            self._bury(node)
         root.node = None
         app.moved = True
         self._world.touch(app, root)
@@ -323,6 +375,17 @@ class Machines:
         if above is not None:
             self._wants.mark(above)
             self.advance(above)
+
+    def _bury(self, node: Node) -> None:
+        until = self._identity.wall() + TOMBSTONE_MS
+        self._world.tombstones[node.id] = (until, node.pubs)
+        row = {"node": node.id, "until": until, "pubs": [list(pub) for pub in node.pubs]}
+        self._outbox.store("tombstones", node.id, row)
+        self.clear_topics(node.id, node.pubs)
+        self._event("node", f"{node.id} is gone", node)
+
+    def _is_enrolled(self, node: Node) -> bool:
+        return node.id in self._world.enrolled
 
     def drop_unborn(self, app: Application, root: Instance) -> None:
         """Take the leaving instances of a node that is not there out of the model."""
@@ -347,6 +410,10 @@ class Machines:
         domain = self._identity.domain
         for kind in ("want", "have", "live"):
             self._outbox.publish(topics.topic(domain, node_id, kind), b"", 1, True)
+        self._clear_exports(node_id, pubs)
+
+    def _clear_exports(self, node_id: str, pubs: Iterable[tuple[str, str]]) -> None:
+        domain = self._identity.domain
         for app_id, prefix in pubs:
             self._outbox.publish(topics.exports(domain, app_id, prefix, node_id), b"", 1, True)
 
@@ -357,6 +424,11 @@ class Machines:
 
     def _event(self, kind: str, text: str, node: Node) -> None:
         self._outbox.event(kind, text, node.app.name, node.root.path, node.id)
+
+
+def _choosy_first(root: Instance) -> tuple[int, int, str]:
+    """Sort parents before children; of those, who can be served by few before who takes any."""
+    return root.path.count("/"), -requirements.count(root.data), root.path
 
 
 def _below(root: Instance) -> list[Instance]:
@@ -389,7 +461,8 @@ class Identity:
         """Return an id that no node has or had."""
         while True:
             node_id = "n" + self.text(9)
-            if node_id not in world.nodes and node_id not in world.tombstones:
+            taken = (world.nodes, world.tombstones, world.enrolled)
+            if not any(node_id in ids for ids in taken):
                 return node_id
 
     def new_key(self) -> bytes:

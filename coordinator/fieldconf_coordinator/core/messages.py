@@ -37,6 +37,17 @@ def have(payload: bytes) -> dict[str, Any]:
     return value
 
 
+def about(info: dict[str, Any]) -> tuple[tuple[Any, ...], int | None, str | None]:
+    """Return (agent, platform, installers), free memory and address from what a node is."""
+    agent, platform = str(info.get("agent", "")), str(info.get("py", ""))
+    memory, address = info.get("mem"), info.get("ip")
+    return (
+        (agent[:32], platform[:128], names(info.get("inst"))),
+        memory if type(memory) is int else None,
+        address[:64] if type(address) is str else None,
+    )
+
+
 def problem(told: Any) -> tuple[str, str, bool] | None:
     """Return the problem in an instance's entry, or None."""
     if type(told) is not list or len(told) < 2:

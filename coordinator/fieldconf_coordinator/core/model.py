@@ -25,6 +25,10 @@ FORGETTING = "forgetting"  # was asked to clear its topics and to wipe itself
 DESTROYING = "destroying"
 CLEARING = "clearing"  # the machine is gone, its topics are not
 
+# Phases of an enrolled machine.
+READY = "ready"
+EXPELLED = "expelled"
+
 #: Phases in which a node runs nothing any more.
 WITHDRAWN = frozenset((FORGETTING, DESTROYING, CLEARING))
 
@@ -271,6 +275,52 @@ class Node:
         return self.seen != (0, 0, 0)
 
 
+class Enrolled:
+    """A machine that belongs to the fleet for good; while it is in use, its `Node` counts.
+
+    Attributes:
+        board: kind of board, as firmware images call it, or "".
+        tags: what people call it.
+        version: of the newest want it may hold.
+        others: as in `Node`.
+    """
+
+    __slots__ = (
+        "address",
+        "board",
+        "enrolment",
+        "heard",
+        "id",
+        "info",
+        "key",
+        "live",
+        "memory",
+        "online",
+        "phase",
+        "seen",
+        "since",
+        "tags",
+        "version",
+    )
+
+    def __init__(self, node_id: str, key: bytes) -> None:
+        self.id = node_id
+        self.key = key
+        self.board = ""
+        self.tags: frozenset[str] = frozenset()
+        self.enrolment = 1
+        self.version = 0
+        self.phase = READY
+        self.seen = (0, 0, 0)
+        self.live = (0, 0)
+        self.online = False
+        self.heard = 0
+        self.since: int | None = None
+        self.info: tuple[Any, ...] = _NOTHING
+        self.memory: int | None = None
+        self.address: str | None = None
+
+
 class Application:
     """A named, living copy of a template.
 
@@ -373,6 +423,7 @@ class Marks:
         scopes: scoped instance → its application: all on its node may look different.
         gone: (table, key) of what is not there any more; the name of the application in the key.
         changes: ids.
+        enrolled: ids of enrolled machines.
     """
 
     def __init__(self) -> None:
@@ -381,6 +432,7 @@ class Marks:
         self.scopes: dict[Instance, Application] = {}
         self.gone: list[tuple[str, Any]] = []
         self.changes: dict[str, None] = {}
+        self.enrolled: dict[str, None] = {}
 
 
 class World:
@@ -390,6 +442,7 @@ class World:
         self.applications: dict[str, Application] = {}  # by name
         self.by_id: dict[str, Application] = {}
         self.nodes: dict[str, Node] = {}
+        self.enrolled: dict[str, Enrolled] = {}
         # Node id → (until (wall ms), (application, prefix) pairs whose topics were cleared).
         self.tombstones: dict[str, tuple[int, tuple[tuple[str, str], ...]]] = {}
         self.targets: dict[str, Definition] = {}
@@ -409,6 +462,11 @@ class World:
             self.marks.applications[app.id] = app
             if scope is not None:
                 self.marks.scopes[scope] = app
+
+    def touch_enrolled(self, one: Enrolled) -> None:
+        """Note that what is shown of an enrolled machine changed."""
+        if self.marks.wanted:
+            self.marks.enrolled[one.id] = None
 
     def put(self, app: Application, instance: Instance) -> None:
         """Put `instance` into `app`; its parent is there already."""

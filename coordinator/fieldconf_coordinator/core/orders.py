@@ -6,7 +6,7 @@ from typing import Any
 
 from fieldconf_microagent import codec, envelope, topics
 
-from .model import Node, World
+from .model import Enrolled, Node, World
 from .outbox import Outbox
 
 _TTL_S = 60
@@ -27,12 +27,14 @@ class Orders:
         # id → (node, verb, arguments, how often it was sent)
         self._pending: dict[str, tuple[str, str, list[Any], int]] = {}
 
-    def send(self, node: Node, verb: str, arguments: Sequence[Any] = ()) -> None:
+    def send(self, node: Node | Enrolled, verb: str, arguments: Sequence[Any] = ()) -> None:
         """Ask the agent of `node` for `verb`; see `protocol.md` for verbs and arguments."""
         boot = max(node.live, node.seen[:2])[1]
         self._send(node, boot, verb, list(arguments), 1)
 
-    def _send(self, node: Node, boot: int, verb: str, arguments: list[Any], tries: int) -> None:
+    def _send(
+        self, node: Node | Enrolled, boot: int, verb: str, arguments: list[Any], tries: int
+    ) -> None:
         order = f"{self._random.getrandbits(60):015x}"
         if len(self._pending) >= _MOST_PENDING:
             del self._pending[next(iter(self._pending))]

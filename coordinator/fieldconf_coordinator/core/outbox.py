@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from . import rows
-from .model import Application, Instance, Node, World
+from .model import Application, Enrolled, Instance, Node, World
 
 Effect = tuple[Any, ...]
 
@@ -32,6 +32,7 @@ class Outbox:
         self._applications: dict[str, Application] = {}
         self._instances: dict[Instance, str] = {}  # → id of its application
         self._nodes: dict[str, Node] = {}
+        self._enrolled: dict[str, Enrolled] = {}
         # (table, key) → row, or None: delete
         self._others: dict[tuple[str, Any], dict[str, Any] | None] = {}
         self._effects: list[Effect] = []
@@ -51,6 +52,11 @@ class Outbox:
         """Have the row of a node written."""
         self._nodes[node.id] = node
         self._world.touch(node.app, node.root)
+
+    def store_enrolled(self, one: Enrolled) -> None:
+        """Have the row of an enrolled machine written."""
+        self._enrolled[one.id] = one
+        self._world.touch_enrolled(one)
 
     def store(self, table: str, key: Any, row: dict[str, Any]) -> None:
         """Have a row written as it is."""
@@ -101,7 +107,7 @@ class Outbox:
             verb, node = self._calls.popleft()
             effects.append((verb, node.id, self._settings_of(node)))
         self._applications, self._instances, self._nodes = {}, {}, {}
-        self._others, self._effects = {}, []
+        self._enrolled, self._others, self._effects = {}, {}, []
         return stores + effects
 
     def _stores(self) -> Iterator[Effect]:
@@ -117,6 +123,8 @@ class Outbox:
         for node_id, node in self._nodes.items():
             if ("nodes", node_id) not in deleted:
                 yield "store", "nodes", node_id, rows.of_node(node)
+        for node_id, one in self._enrolled.items():
+            yield "store", "enrolled", node_id, rows.of_enrolled(one)
         for (table, key), row in self._others.items():
             if row is not None or (table, key) in deleted:
                 yield "store", table, key, row

@@ -102,14 +102,10 @@ class Reports:
         self._lagging = {}
 
     def _note_info(self, node: Node, have: dict[str, Any]) -> None:
-        info = have["n"]
-        agent, platform = str(info.get("agent", "")), str(info.get("py", ""))
-        found = (agent[:32], platform[:128], messages.names(info.get("inst")))
+        found, node.memory, address = messages.about(have["n"])
         node.info = self._texts.setdefault(found, found) if len(self._texts) < 1000 else found
-        memory, address = info.get("mem"), info.get("ip")
-        node.memory = memory if type(memory) is int else None
         if address != node.address:
-            node.address = address[:64] if type(address) is str else None
+            node.address = address
         refused = have.get("r")
         refused = refused[:1000] if type(refused) is str else None
         if refused and refused != node.refused:
@@ -226,7 +222,7 @@ class Reports:
         if not self._world.link:
             return
         latest = self._world.now - 2 * PULSE_MS - _GRACE_MS
-        watched = False
+        watched = self._machines.pool.watch(latest)
         for node in list(self._world.nodes.values()):
             if node.online and node.heard < latest:
                 live = codec.pack([*max(node.live, node.seen[:2]), False])

@@ -28,6 +28,8 @@ def restore(world: World, wants: Wants, stored: Rows, templates: Mapping[str, Te
     for row in stored.get("tombstones", ()):
         pubs = tuple((app_id, prefix) for app_id, prefix in row["pubs"])
         world.tombstones[row["node"]] = (row["until"], pubs)
+    for row in stored.get("enrolled", ()):
+        world.enrolled[row["id"]] = rows.to_enrolled(row)
     for row in stored.get("nodes", ()):
         app = world.by_id[row["application"]]
         node = rows.to_node(row, app, app.instances[row["path"]])

@@ -18,7 +18,7 @@ from typing import Any
 
 from fieldconf_dsl.model import Template
 
-from .model import Application, Instance, Kind, Node
+from .model import Application, Enrolled, Instance, Kind, Node
 
 SEEN_LAG_MS = 60_000
 
@@ -93,6 +93,29 @@ def of_node(node: Node) -> dict[str, Any]:
         "duplicate": node.duplicate,
         "pubs": node.pubs,
     }
+
+
+def of_enrolled(one: Enrolled) -> dict[str, Any]:
+    """Return the row of an enrolled machine."""
+    return {
+        "id": one.id,
+        "key": one.key,
+        "board": one.board,
+        "tags": sorted(one.tags),
+        "enrolment": one.enrolment,
+        "version": one.version,
+        "phase": one.phase,
+        "seen": one.seen,
+    }
+
+
+def to_enrolled(row: Mapping[str, Any]) -> Enrolled:
+    """Return the enrolled machine."""
+    one = Enrolled(row["id"], row["key"])
+    one.board, one.tags = row["board"], frozenset(row["tags"])
+    one.enrolment, one.version, one.phase = row["enrolment"], row["version"], row["phase"]
+    one.seen = (row["seen"][0], row["seen"][1], row["seen"][2])
+    return one
 
 
 def to_node(row: Mapping[str, Any], app: Application, root: Instance) -> Node:

@@ -14,7 +14,7 @@ from typing import Any
 from fieldconf_microagent import codec, envelope, states, topics
 
 from .model import EMPTYING, WITHDRAWN, Instance, Node, World
-from .options import instance_options
+from .options import LOST_AFTER_MS, instance_options
 from .outbox import Outbox
 from .providers import Providers
 
@@ -29,6 +29,20 @@ def with_version(body: bytes, version: int) -> bytes:
     """Return a packed want: the packed content and the version, whose key is the last in order."""
     # A map of less than 16 entries begins with 0x80 plus their number.
     return bytes((body[0] + 1,)) + body[1:] + b"\xa1v" + codec.pack(version)
+
+
+def empty_want(lost_ms: int = LOST_AFTER_MS) -> dict[str, Any]:
+    """Return the want, without its version, of a node that is to run nothing."""
+    return {
+        "app": "",
+        "name": "",
+        "path": "",
+        "lost": lost_ms,
+        "i": [],
+        "up": [],
+        "pub": [],
+        "prov": {},
+    }
 
 
 class Wants:
@@ -144,16 +158,7 @@ class Wants:
         """Return the want without its version."""
         app, root = node.app, node.root
         if node.phase in _EMPTY:
-            return {
-                "app": "",
-                "name": "",
-                "path": "",
-                "lost": app.lost_ms,
-                "i": [],
-                "up": [],
-                "pub": [],
-                "prov": {},
-            }
+            return empty_want(app.lost_ms)
         holding = _holding(root)
         return {
             "app": app.id,

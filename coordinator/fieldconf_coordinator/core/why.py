@@ -50,7 +50,8 @@ class Why:
             if node is not None and not instance.is_settled():
                 self._node(app, node)
         elif node is None:
-            self._say(instance, "has no node yet")
+            problem = instance.scope.problem
+            self._say(instance.scope, problem[1] if problem is not None else "has no node yet")
         elif not self._node(app, node):
             self._state(app, instance)
 

@@ -328,14 +328,15 @@ class Service:
 
     def _know(self, table: str, node: Any, row: Mapping[str, Any] | None) -> None:
         """Keep the key of a node that came, and drop what is kept of one that went."""
-        if table != "nodes" or (row is not None and node in self._keys):
+        if table not in ("nodes", "enrolled"):
             return
-        if row is None:
-            self._keys.pop(node, None)
-            self.outputs.forget(node)
-        else:
+        if row is not None:
+            self._logins_changed |= self._keys.get(node) != row["key"]
             self._keys[node] = row["key"]
-        self._logins_changed = True
+        elif node not in self.fleet.world.enrolled:
+            del self._keys[node]
+            self.outputs.forget(node)
+            self._logins_changed = True
 
     def _admit(self) -> None:
         """Let the nodes log in at the broker."""
@@ -399,7 +400,8 @@ class Service:
             fleet.restore(rows, {ref: self.templates.load(ref) for ref in refs})
         except TemplateError as error:
             raise StoreError(f"cannot start: {error}; restore it from a backup") from error
-        self._keys = {row["id"]: row["key"] for row in rows.get("nodes", ())}
+        tables = (rows.get("enrolled", ()), rows.get("nodes", ()))
+        self._keys = {row["id"]: row["key"] for table in tables for row in table}
         self._admit()
         return fleet
 

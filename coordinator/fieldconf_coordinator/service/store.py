@@ -121,6 +121,18 @@ TABLES = {
             duplicate=Boolean,
             pubs=_Packed,
         ),
+        _table(
+            "enrolled",
+            1,
+            id=String,
+            key=LargeBinary,
+            board=String,
+            tags=_Packed,
+            enrolment=Integer,
+            version=Integer,
+            phase=String,
+            seen=_Packed,
+        ),
         _table("tombstones", 1, node=String, until=Integer, pubs=_Packed),
         _table(
             "changes",

@@ -1,0 +1,265 @@
+"""Enrolled machines: boards and boxes that belong to the fleet for good, in use or not.
+
+A node of most targets is made for an application and ends with it. An enrolled machine outlives
+applications: one that is free and fits is claimed, used under its own id and key, and given back
+empty. While it is in use it is a `Node` like any other; here is what it is in between.
+
+Who is expelled stays known, so that its id goes on with a higher enrolment should it come back.
+"""
+
+import random as random_module
+import re
+from collections.abc import Callable, Iterable
+
+from fieldconf_microagent import codec, envelope, topics
+
+from ..errors import FleetError
+from . import messages
+from .model import EXPELLED, READY, Enrolled, Instance, Node, World
+from .outbox import Outbox
+from .requirements import Offer, what_lacks
+from .wants import empty_want, with_version
+
+#: The handler whose nodes are claimed here.
+HANDLER = "embedded"
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,32}")
+_LISTED = 5
+
+
+class Pool:
+    """Keeps the enrolled machines.
+
+    Args:
+        freed: called when there may be one for those who wait.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        outbox: Outbox,
+        domain: str,
+        random: random_module.Random,
+        wall: Callable[[], int],
+        freed: Callable[[], None],
+    ) -> None:
+        self._world = world
+        self._outbox = outbox
+        self._domain = domain
+        self._random = random
+        self._wall = wall
+        self._freed = freed
+        self._handlers = {"have": self._on_have, "live": self._on_live, "pulse": self._on_pulse}
+
+    # -- what users ask for
+
+    def enrol(self, node_id: str, board: str = "", tags: Iterable[str] = ()) -> Enrolled:
+        """Make an identity and a key for a machine.
+
+        Raises:
+            FleetError: the id is refused, or taken.
+        """
+        if not _ID.fullmatch(node_id):
+            hint = "use at most 32 of A-Z a-z 0-9 _ -"
+            raise FleetError("bad-name", f"{node_id!r} cannot be the id of a node", hint)
+        known = self._world.enrolled.get(node_id)
+        if (known is not None and known.phase != EXPELLED) or node_id in self._world.nodes:
+            hint = f"'fieldconf enrol {node_id} --anew' gives it another key"
+            raise FleetError("conflict", f"there is a node {node_id} already", hint)
+        one = Enrolled(node_id, self._new_key())
+        if known is not None:
+            one.enrolment, one.version, one.seen = known.enrolment + 1, known.version, known.seen
+        one.board, one.tags = board, frozenset(tags)
+        self._world.enrolled[node_id] = one
+        self._world.tombstones.pop(node_id, None)
+        self._outbox.delete("tombstones", node_id)
+        self._tell(one, "is enrolled")
+        self._freed()
+        return one
+
+    def enrol_anew(self, node_id: str) -> Enrolled:
+        """Give a machine another key, and a higher enrolment: what it said before is void.
+
+        Raises:
+            FleetError: no such machine is enrolled.
+        """
+        one = self.get(node_id)
+        one.enrolment += 1
+        one.key = self._new_key()
+        node = self._world.nodes.get(node_id)
+        if node is not None:
+            node.key, node.enrolment = one.key, one.enrolment
+            node.hardware, node.duplicate = (), False
+            self._outbox.store_node(node)
+        self._tell(one, "is enrolled anew")
+        return one
+
+    def describe(self, node_id: str, board: str | None, tags: Iterable[str] | None) -> Enrolled:
+        """Change what is known of a machine; None: as it is."""
+        one = self.get(node_id)
+        one.board = one.board if board is None else board
+        one.tags = one.tags if tags is None else frozenset(tags)
+        self._outbox.store_enrolled(one)
+        self._freed()
+        return one
+
+    def expel(self, node_id: str) -> None:
+        """Have a machine belong to the fleet no more: its key opens nothing from now on.
+
+        Raises:
+            FleetError: it is in use, or not enrolled.
+        """
+        one = self.get(node_id)
+        node = self._world.nodes.get(node_id)
+        if node is not None:
+            where = f"{node.app.name} {node.root.path}"
+            raise FleetError("conflict", f"{node_id} is in use by {where}", "undeploy that first")
+        one.phase, one.key, one.online = EXPELLED, self._new_key(), False
+        self.clear(one)
+        self._tell(one, "is enrolled no more")
+
+    def get(self, node_id: str) -> Enrolled:
+        """Return an enrolled machine.
+
+        Raises:
+            FleetError: there is none of this id.
+        """
+        one = self._world.enrolled.get(node_id)
+        if one is None or one.phase == EXPELLED:
+            hint = "'fieldconf nodes' lists them"
+            raise FleetError("unknown-node", f"no machine {node_id!r} is enrolled", hint)
+        return one
+
+    # -- claimed and given back
+
+    def claim(self, root: Instance) -> Enrolled | str:
+        """Return a free machine that fits a scoped instance, or why there is none.
+
+        One that is online comes before one that is not; then the one that offers least, so that
+        what is rare is kept for those who need it.
+        """
+        free = self.free()
+        lacks = {one.id: what_lacks(root.data, _offer(one)) for one in free}
+        fitting = [one for one in free if not lacks[one.id]]
+        if fitting:
+            return min(fitting, key=lambda one: (not one.online, len(one.tags), one.id))
+        if not free:
+            return f"no enrolled node is free; {self._count()} enrolled, all in use"
+        reasons = [f"{name} {lack}" for name, lack in sorted(lacks.items())[:_LISTED]]
+        return "no free enrolled node fits: " + "; ".join(reasons)
+
+    def free(self) -> list[Enrolled]:
+        """Return those that no application uses."""
+        return [
+            one
+            for one in self._world.enrolled.values()
+            if one.phase == READY and one.id not in self._world.nodes
+        ]
+
+    def _count(self) -> str:
+        count = sum(one.phase == READY for one in self._world.enrolled.values())
+        return {0: "none is", 1: "1 is"}.get(count, f"{count} are")
+
+    def use(self, one: Enrolled, node: Node) -> None:
+        """Let a node that is being used begin where the machine is."""
+        node.enrolment, node.version, node.held = one.enrolment, one.version, one.version
+        node.seen, node.live = one.seen, one.live
+        node.online, node.since, node.heard = one.online, one.since, one.heard
+        node.info, node.memory, node.address = one.info, one.memory, one.address
+
+    def give_back(self, node: Node) -> None:
+        """Take back a machine whose node is gone."""
+        one = self._world.enrolled[node.id]
+        one.version = node.version
+        one.seen, one.live = node.seen, node.live
+        one.online, one.since, one.heard = node.online, node.since, node.heard
+        one.info, one.memory, one.address = node.info, node.memory, node.address
+        self._outbox.store_enrolled(one)
+        self._freed()
+
+    # -- what free machines say
+
+    def on_message(self, one: Enrolled, kind: str, payload: bytes) -> None:
+        """Take in a message of a machine that is not in use.
+
+        Raises:
+            ValueError: it is not understood, or not genuine.
+        """
+        if one.phase == EXPELLED:
+            if kind in ("have", "live"):
+                self._outbox.publish(topics.topic(self._domain, one.id, kind), b"", 1, True)
+            return
+        handler = self._handlers.get(kind)
+        if handler is not None:
+            handler(one, payload)
+
+    def _on_have(self, one: Enrolled, payload: bytes) -> None:
+        have = messages.have(envelope.open_sealed(one.key, one.id, "have", payload))
+        triple = (have["e"], have["b"], have["s"])
+        if triple[0] < one.enrolment or triple < one.seen:
+            return
+        is_first = one.seen == (0, 0, 0)
+        one.seen, one.live = triple, max(one.live, triple[:2])
+        one.info, one.memory, one.address = messages.about(have["n"])
+        one.version = max(one.version, have["v"])
+        self._set_online(one, True)
+        if is_first:
+            self._tell(one, "said its first word")
+        self._outbox.store_enrolled(one)
+        if have["app"] or have["i"]:
+            self.empty(one)
+
+    def empty(self, one: Enrolled) -> None:
+        """Tell a free machine, which may run what it was used for once, to run nothing."""
+        one.version += 1
+        self._outbox.store_enrolled(one)
+        body = with_version(codec.pack(empty_want()), one.version)
+        sealed = envelope.seal(one.key, one.id, "want", body)
+        self._outbox.publish(topics.want(self._domain, one.id), sealed, 1, True)
+
+    def _on_live(self, one: Enrolled, payload: bytes) -> None:
+        enrolment, boot, online = messages.live(payload)
+        if (enrolment, boot) >= max(one.live, one.seen[:2]):
+            one.live = (enrolment, boot)
+            self._set_online(one, bool(online))
+
+    def _on_pulse(self, one: Enrolled, payload: bytes) -> None:
+        enrolment, boot, _, _ = messages.pulse(payload)
+        if (enrolment, boot) >= max(one.live, one.seen[:2]):
+            one.live = (enrolment, boot)
+            self._set_online(one, True)
+
+    def _set_online(self, one: Enrolled, online: bool) -> None:
+        one.heard = self._world.now
+        if one.online != online:
+            one.online, one.since = online, None if online else self._wall()
+            self._world.touch_enrolled(one)
+            if online:
+                self._freed()
+
+    def watch(self, latest: int) -> bool:
+        """Say ``offline`` for free ones that were not heard since; tell whether any is online."""
+        watched = False
+        for one in self.free():
+            if one.online and one.heard < latest:
+                live = codec.pack([*max(one.live, one.seen[:2]), False])
+                self._outbox.publish(topics.live(self._domain, one.id), live, 1, True)
+                self._set_online(one, False)
+            watched = watched or one.online
+        return watched
+
+    def clear(self, one: Enrolled) -> None:
+        """Clear what is retained of a machine."""
+        for kind in ("want", "have", "live"):
+            self._outbox.publish(topics.topic(self._domain, one.id, kind), b"", 1, True)
+
+    def _new_key(self) -> bytes:
+        return self._random.getrandbits(256).to_bytes(32, "big")
+
+    def _tell(self, one: Enrolled, what: str) -> None:
+        self._outbox.store_enrolled(one)
+        self._outbox.event("node", f"{one.id} {what}", node=one.id)
+
+
+def _offer(one: Enrolled) -> Offer:
+    return Offer(one.id, one.board, one.tags, one.memory)

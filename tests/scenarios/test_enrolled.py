@@ -1,0 +1,210 @@
+"""Enrolled machines on virtual time: claimed by what needs them, given back empty, found again."""
+
+import pytest
+
+from fieldconf_coordinator.errors import FleetError
+from fieldconf_microagent import states
+from support.simulation import new_world
+from support.templates import template
+from support.world import Node
+
+GRAPH = """
+Board {
+  installer: target;
+  children: Blink;
+}
+Blink {
+  installer: script;
+}
+"""
+INSTANCES = """
+instance of Board {
+  name: roof;
+  data.target: embedded;
+  data.requires.tags: roof;
+  instance of Blink {
+    name: blink;
+  }
+}
+instance of Board {
+  name: any;
+  data.target: embedded;
+  instance of Blink {
+    name: blink;
+  }
+}
+"""
+
+
+@pytest.fixture
+def fleet():
+    tpl = template(GRAPH, INSTANCES)
+    coordinator = new_world(0, {"t": tpl})
+    coordinator.world.run(100)
+    coordinator.template = tpl
+    return coordinator
+
+
+def enrol(fleet, node_id, board="esp32", tags=()):
+    one = fleet.fleet.pool.enrol(node_id, board, tags)
+    fleet.pump()
+    return one
+
+
+def board(fleet, one):
+    """Switch the board on that was flashed with this identity."""
+    node = Node(
+        fleet.world, one.id, one.key, one.enrolment, info={"hw": "hw" + one.id, "mem": 99999}
+    )
+    return node.start()
+
+
+def deploy(fleet):
+    return fleet.request("deploy", fleet.template, "t", {"Blink": b"b" * 32}, "app")
+
+
+def nodes(fleet):
+    return {path: told["node"] for path, told in fleet.instances().items() if path.count("/") == 1}
+
+
+def test_each_scoped_instance_claims_a_board_that_fits(fleet):
+    boards = [board(fleet, enrol(fleet, "b1")), board(fleet, enrol(fleet, "b2", tags=["roof"]))]
+    fleet.world.run(1000)
+
+    deploy(fleet)
+
+    assert fleet.world.run_until(fleet.settled, 10_000), fleet.instances()
+    assert nodes(fleet) == {"/any": "b1", "/roof": "b2"}
+    assert [sorted(one.running) for one in boards] == [["/any/blink"], ["/roof/blink"]]
+
+
+def test_what_finds_no_board_says_so_and_starts_when_one_is_enrolled(fleet):
+    board(fleet, enrol(fleet, "b1"))
+    deploy(fleet)
+    fleet.world.run(10_000)
+
+    assert nodes(fleet) == {"/any": "b1", "/roof": None}
+    reason = fleet.fleet.why("app", "/roof/blink")[-1]
+    assert reason["path"] == "/roof"
+    assert "no enrolled node is free" in reason["text"]
+
+    board(fleet, enrol(fleet, "b2", tags=["roof", "north"]))
+    assert fleet.world.run_until(fleet.settled, 10_000), fleet.instances()
+    assert nodes(fleet)["/roof"] == "b2"
+
+
+def test_a_board_that_does_not_fit_is_named_with_what_it_lacks(fleet):
+    board(fleet, enrol(fleet, "b1"))
+    board(fleet, enrol(fleet, "b2"))
+    deploy(fleet)
+    fleet.world.run(10_000)
+
+    assert "has no tag roof" in fleet.fleet.why("app", "/roof/blink")[-1]["text"]
+
+
+def test_tags_given_later_let_it_be_claimed(fleet):
+    board(fleet, enrol(fleet, "b1"))
+    board(fleet, enrol(fleet, "b2"))
+    deploy(fleet)
+    fleet.world.run(5000)
+
+    fleet.fleet.pool.describe("b2" if nodes(fleet)["/any"] == "b1" else "b1", None, ["roof"])
+    fleet.pump()
+
+    assert fleet.world.run_until(fleet.settled, 10_000), fleet.instances()
+
+
+def test_a_board_is_given_back_empty_and_serves_again_under_its_id(fleet):
+    one = board(fleet, enrol(fleet, "b2", tags=["roof"]))
+    other = board(fleet, enrol(fleet, "b1"))
+    deploy(fleet)
+    assert fleet.world.run_until(fleet.settled, 10_000)
+
+    fleet.request("set_wish", "app", None, states.NOT_DEPLOYED)
+    assert fleet.world.run_until(lambda: not fleet.fleet.world.nodes, 30_000)
+    assert not one.running | other.running and not one.wiped
+    assert len(fleet.fleet.pool.free()) == 2
+
+    fleet.request("set_wish", "app", None, states.STARTED)
+    assert fleet.world.run_until(fleet.settled, 10_000), fleet.instances()
+    assert one.running == {"/roof/blink"}
+
+
+def test_a_board_that_was_away_when_it_was_given_back_is_emptied_when_it_returns(fleet):
+    one = board(fleet, enrol(fleet, "b2", tags=["roof"]))
+    board(fleet, enrol(fleet, "b1"))
+    deploy(fleet)
+    assert fleet.world.run_until(fleet.settled, 10_000)
+
+    one.kill()
+    fleet.request("set_wish", "app", "/roof", states.NOT_DEPLOYED)
+    assert fleet.world.run_until(lambda: "b2" not in fleet.fleet.world.nodes, 200_000)
+    assert one.running
+    fleet.world.broker.retained.clear()
+
+    one.start()
+    assert fleet.world.run_until(lambda: not one.running, 30_000)
+
+
+def test_everything_is_found_again_by_the_next_coordinator(fleet):
+    one = board(fleet, enrol(fleet, "b2", tags=["roof"]))
+    deploy(fleet)
+    fleet.world.run(5000)
+    assert nodes(fleet) == {"/any": None, "/roof": "b2"}
+
+    fleet.kill()
+    fleet.start()
+    fleet.world.run(5000)
+    assert nodes(fleet) == {"/any": None, "/roof": "b2"}
+    assert one.running == {"/roof/blink"}
+
+    board(fleet, enrol(fleet, "b1"))
+    assert fleet.world.run_until(fleet.settled, 10_000), fleet.instances()
+
+
+def test_what_is_not_wished_any_more_waits_for_no_board(fleet):
+    deploy(fleet)
+    fleet.world.run(1000)
+    assert fleet.instances()["/any"]["problem"]
+
+    fleet.request("set_wish", "app", None, states.NOT_DEPLOYED)
+    enrol(fleet, "b1")
+    fleet.world.run(1000)
+
+    assert nodes(fleet) == {"/any": None, "/roof": None}
+    assert fleet.instances()["/any"]["problem"] is None
+    assert fleet.settled()
+
+
+def test_a_board_in_use_cannot_be_expelled_and_an_expelled_one_is_not_heard(fleet):
+    one = board(fleet, enrol(fleet, "b1"))
+    deploy(fleet)
+    fleet.world.run(5000)
+    with pytest.raises(FleetError, match="in use by app /any"):
+        fleet.fleet.pool.expel("b1")
+
+    fleet.request("set_wish", "app", None, states.NOT_DEPLOYED)
+    assert fleet.world.run_until(lambda: not fleet.fleet.world.nodes, 30_000)
+    fleet.fleet.pool.expel("b1")
+    fleet.pump()
+    one.restart()
+    fleet.world.run(2000)
+    assert fleet.fleet.pool.free() == []
+    assert fleet.fleet.dropped == {} and fleet.fleet.unknown == {}
+
+    again = enrol(fleet, "b1")
+    assert again.enrolment == 2 and again.key != one.key
+
+
+def test_an_identity_enrolled_anew_is_taken_over_by_the_board_that_has_the_new_key(fleet):
+    old = board(fleet, enrol(fleet, "b1"))
+    deploy(fleet)
+    fleet.world.run(5000)
+    assert old.running == {"/any/blink"}
+
+    one = fleet.fleet.pool.enrol_anew("b1")
+    fleet.pump()
+    old.kill(services=True)
+    new = board(fleet, one)
+
+    assert fleet.world.run_until(lambda: new.running == {"/any/blink"}, 30_000)
