@@ -14,6 +14,7 @@ from fieldconf_dsl.model import Template
 from fieldconf_microagent.main_cpython import INSTALLERS
 
 from ..errors import FleetError
+from . import requirements
 from .options import STEP_OPTIONS, instance_options, lost_after_ms, step_options
 
 
@@ -52,6 +53,7 @@ def _data(template: Template) -> Iterator[Problem]:
     for instance in template.instances:
         try:
             instance_options({}, instance.data)
+            requirements.check(instance.data, instance.path)
         except FleetError as error:
             yield _severe(instance.path, error)
 

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from fieldconf_dsl.model import Graph
 
-from . import kinds
+from . import kinds, requirements
 from .model import Application, Instance, Kind, World
 from .options import instance_options
 from .outbox import Outbox
@@ -54,7 +54,7 @@ class Builder:
         """Return the instances, not yet in the application; `specs` come parents first.
 
         Raises:
-            FleetError: a duration is none, or there are no ports left.
+            FleetError: a duration or a requirement is none, or there are no ports left.
         """
         made: dict[str, Instance] = {}
         for spec in specs:
@@ -68,6 +68,7 @@ class Builder:
     def _one(self, spec: Spec, parent: Instance | None) -> Instance:
         kind = self._kinds[spec.component]
         instance_options(kind.options, spec.data)
+        requirements.check(spec.data, spec.path)
         instance = Instance(spec.path, kind, parent)
         instance.overrides = self._share(spec.overrides)
         instance.data = self._share(spec.data)
