@@ -53,8 +53,8 @@ def _for_esptool(
     offset, size = board.filesystem.offset, board.filesystem.size
     rows = []
     if firmware:
-        found = firmwares.version(firmware.content, firmware.name)
         offset, size = esp.file_system(firmware.content, board, firmware.name)
+        found = firmwares.version(firmware.content, firmware.name)
         board = replace(board, filesystem=replace(board.filesystem, offset=offset, size=size))
         rows.append(_about_firmware(firmware, found))
     content = littlefs_image.pack(files, board.filesystem, size)

@@ -19,7 +19,7 @@ def pack(files: Mapping[str, bytes], filesystem: FileSystem, size: int) -> bytes
         ImageError: the files do not fit, or littlefs-python is not installed.
     """
     littlefs = needs.module("littlefs", "littlefs-python")
-    disk = _open(littlefs, filesystem, size)
+    disk = _open(littlefs, filesystem, size, _DISK_VERSION)
     disk.format()
     disk.mount()
     try:
@@ -63,7 +63,7 @@ def used_bytes(content: bytes, filesystem: FileSystem) -> int:
     return int(disk.used_block_count) * filesystem.block_size
 
 
-def _open(littlefs: Any, filesystem: FileSystem, size: int) -> Any:
+def _open(littlefs: Any, filesystem: FileSystem, size: int, disk_version: int = 0) -> Any:
     # What is written into the pages of metadata depends on the cache: it has to be the board's.
     return littlefs.LittleFS(
         mount=False,
@@ -73,7 +73,7 @@ def _open(littlefs: Any, filesystem: FileSystem, size: int) -> Any:
         prog_size=filesystem.prog_size,
         cache_size=filesystem.cache_size,
         lookahead_size=filesystem.lookahead_size,
-        disk_version=_DISK_VERSION,
+        disk_version=disk_version,
     )
 
 
