@@ -8,7 +8,7 @@ before anything of it is sent, machines as `support.world.Node`. `Faults` does h
 import random
 
 from fieldconf_coordinator.core.fleet import Fleet
-from fieldconf_microagent import states, topics
+from fieldconf_microagent import codec, states, topics
 from support.world import DOMAIN, Node, World
 
 
@@ -245,18 +245,28 @@ class Watch:
         """Tell whether no machine that is up runs a provider of a mandatory import."""
         for prefix, (mandatory, _) in record.entry["m"].items():
             if mandatory and not any(
-                path in provider.running
+                path in provider.running or not provider.agent
                 for _, _, node in machine.agent.imports.providers.get(prefix, ())
                 for provider in [self.coordinator.machines.get(node)]
-                if provider and provider.agent
+                if provider and (provider.agent or self._ended_unnoticed(provider))
                 for path in self._exporters(provider, prefix)
                 if path != record.path
             ):
                 return True
         return False
 
+    def _ended_unnoticed(self, provider):
+        """Tell whether a node ended while the broker was down: nobody has said so yet.
+
+        It is noticed when its pulses are missed, which is after the lives that are lived here.
+        """
+        live = self.coordinator.world.broker.retained.get(topics.live(DOMAIN, provider.node))
+        return live is not None and codec.unpack(live)[2]
+
     @staticmethod
     def _exporters(provider, prefix):
+        if not provider.agent:
+            return ["?"]
         return [
             record.path
             for record in provider.agent.tree.order
