@@ -1,0 +1,134 @@
+"""examples/apache-tomcat: what its README has one type, with Debian's Apache, mod_jk and Tomcat."""
+
+import os
+import re
+import signal
+
+import pytest
+
+from support import examples
+from support.box import Box
+from support.commands import fieldconf, processes_below
+from support.waiting import until
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+_PATIENCE_S = 90
+TOMCATS = ["/tomcat-vm", "/tomcat-vm1", "/tomcat-vm2"]
+
+
+@pytest.fixture
+def box(tmp_path):
+    examples.needs(
+        **{
+            "apache2-bin": "/usr/sbin/apache2",
+            "libapache2-mod-jk": "/usr/lib/apache2/modules/mod_jk.so",
+            "tomcat10-common": "/usr/share/tomcat10/bin/catalina.sh",
+            "default-jre-headless": "/usr/bin/java",
+            "procps": "/usr/bin/pgrep",
+        }
+    )
+    box = Box(tmp_path, "--mosquitto")
+    try:
+        yield box.up()
+    finally:
+        box.close()
+        until(lambda: processes_below(box.data) == [], 60)
+
+
+class Site:
+    """What somebody sees who asks Apache."""
+
+    def __init__(self, box, application):
+        self.box = box
+        self.application = application
+
+    def instances(self):
+        [found] = self.box.ask("status", app=self.application)["applications"]
+        return {one["path"]: one for one in found["instances"]}
+
+    def address(self):
+        exports = self.instances()["/apache-vm/apache"]["exports"]
+        return f"http://{exports['Apache.ip']}:{exports['Apache.port']}/demo/"
+
+    def answers(self, count=9):
+        """Return {(version, machine)} of so many answers; what is no answer of ours is kept."""
+        found = set()
+        address = self.address()
+        for _ in range(count):
+            status, text = examples.page(address)
+            match = re.match(r"version (\S+) in (/[^/]*)/tomcat/demo, answer \d+\n", text)
+            found.add(match.groups() if match else (status, text))
+        return found
+
+    def until_answered_by(self, version, machines):
+        wanted = {(version, machine) for machine in machines}
+        until(lambda: self.answers() == wanted, _PATIENCE_S, 0.1)
+
+    def node_folder(self, root):
+        return self.box.data / "nodes/local" / self.instances()[root]["node"]
+
+    def pid(self, path):
+        name = path.strip("/").replace("/", "+")
+        return int((self.node_folder(path) / "data" / name / "pid").read_text())
+
+    def kill_with_its_agent(self, root):
+        agent = int((self.node_folder(root) / "agent.pid").read_text().split()[0])
+        for pid in (agent, self.pid(f"{root}/tomcat")):
+            os.kill(pid, signal.SIGKILL)
+
+    def events(self):
+        return fieldconf(self.box.data, "events")[1]
+
+
+def test_commands_of_the_readme_do_what_it_says(box, tmp_path):
+    template = examples.copy("apache-tomcat", tmp_path)
+    site = Site(box, "apache-tomcat")
+    checks = [
+        ("deploy", lambda: site.until_answered_by("1.0", TOMCATS[:1])),
+        ("scale", lambda: a_tomcat_that_is_killed_is_dropped_and_returns(site)),
+        ("logs", lambda: None),
+        ("deploy", lambda: site.until_answered_by("2.0", TOMCATS)),
+        ("remove", lambda: site.until_answered_by("2.0", TOMCATS[:2])),
+        ("undeploy", lambda: None),
+        ("delete", lambda: nothing_is_left(box)),
+    ]
+    commands = [words for words in examples.commands("apache-tomcat") if words[0] != "up"]
+    assert [words[0] for words in commands] == [name for name, _ in checks]
+
+    for (name, *words), (_, check) in zip(commands, checks, strict=True):
+        words = [str(template) if name == "deploy" else word for word in words]
+        status, out, err = fieldconf(box.data, name, *words)
+        assert status == 0, (name, out, err)
+        check()
+        if name == "logs":
+            assert "is answered by 3" in out
+            give_the_application_another_version(template)
+
+
+def a_tomcat_that_is_killed_is_dropped_and_returns(site):
+    site.until_answered_by("1.0", TOMCATS)
+    apache = site.pid("/apache-vm/apache")
+
+    site.kill_with_its_agent("/tomcat-vm2")
+
+    workers = site.node_folder("/apache-vm") / "data/apache-vm+apache/rendered/workers.properties"
+    until(lambda: "tomcat_vm2" not in workers.read_text(), _PATIENCE_S)
+    # It was missed, not withdrawn: that takes an agent whose check failed three times.
+    assert "check failed" not in site.events()
+    site.until_answered_by("1.0", TOMCATS[:2])
+    # The target makes the machine again; its check finds that Tomcat is dead.
+    site.until_answered_by("1.0", TOMCATS)
+    assert "check failed" in site.events()
+    assert site.pid("/apache-vm/apache") == apache
+
+
+def give_the_application_another_version(template):
+    page = template / "graph/Webapp/index.jsp.mustache"
+    page.write_text(page.read_text().replace("version 1.0", "version 2.0"))
+
+
+def nothing_is_left(box):
+    assert box.ask("status")["applications"] == []
+    assert list((box.data / "nodes/local").iterdir()) == []
+    until(lambda: processes_below(box.data / "nodes") == [])
