@@ -13,7 +13,7 @@ import click
 from fieldconf_microagent.version import VERSION
 
 from ..errors import RequestError
-from . import applications, audit, context_commands, language, run, show
+from . import applications, audit, context_commands, images, language, run, show
 from .client import NOT_ASKED
 from .common import COULD_NOT_RUN, examples, told
 from .context_commands import COMPLETE
@@ -25,6 +25,7 @@ _MODULES = (
     language,
     context_commands,
     audit,
+    images,
 )
 
 

@@ -1,0 +1,143 @@
+"""The command ``image``: what is written onto a board, or given to a machine at its first boot."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .common import examples, json_option, print_json
+
+_SIZE = re.compile(r"(\d+)\s*(?:([KM])(?:i?B)?)?", re.IGNORECASE)
+_FACTORS = {"": 1, "K": 1024, "M": 1024 * 1024}
+
+
+def _size(text: str) -> int:
+    """Return the bytes that a size means, as people write it of flash: ``16MB``."""
+    found = _SIZE.fullmatch(text)
+    if found is None:
+        raise click.BadParameter(f"{text!r} is no size; write it as in 4MB")
+    return int(found.group(1)) * _FACTORS[(found.group(2) or "").upper()]
+
+
+@click.command(
+    epilog=examples(
+        "fieldconf image esp32 --settings n7.json -o n7.bin",
+        "fieldconf image pico-w --settings n7.json --firmware RPI_PICO_W.uf2 -o n7.uf2",
+        "fieldconf image linux --settings pi.json -o user-data",
+    )
+)
+@click.argument("board")
+@click.option(
+    "--settings",
+    "settings_file",
+    required=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The node's settings, as the agent reads them (JSON).",
+)
+@click.option("--node", metavar="NAME", help="Of the node, where the settings do not say it.")
+@click.option(
+    "--firmware",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="MicroPython for the board. [default: the release in the cache folder]",
+)
+@click.option("--files-only", is_flag=True, help="Without firmware: the board has it already.")
+@click.option("--sha256", metavar="HASH", help="What the firmware's hash must be.")
+@click.option(
+    "--flash-size",
+    type=_size,
+    metavar="SIZE",
+    help="Of the board at hand, as in 16MB; boards differ.",
+)
+@click.option(
+    "--package",
+    metavar="WHAT",
+    help="What pip installs on a machine with Linux: a wheel there, its URL, or a requirement.",
+)
+@click.option(
+    "-o",
+    "--out",
+    required=True,
+    metavar="OUT",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where the image is written to.",
+)
+@json_option
+def image(
+    board: str,
+    settings_file: Path,
+    node: str | None,
+    firmware: Path | None,
+    files_only: bool,
+    sha256: str | None,
+    flash_size: int | None,
+    package: str | None,
+    out: Path,
+    as_json: bool,
+) -> int:
+    """Build the image of a node for a BOARD.
+
+    BOARD is one of those that come with Fieldconf, or the path of a description (.toml). The image
+    holds the agent, what starts it and the node's settings, with its key: only you can read it.
+
+    Nothing is downloaded. Firmware is looked for where --firmware says, else in the cache folder
+    (FIELDCONF_CACHE, else ~/.cache/fieldconf).
+    """
+    from fieldconf_firmware_images import boards, building
+    from fieldconf_firmware_images import firmware as firmwares
+    from fieldconf_firmware_images.errors import ImageError
+    from fieldconf_firmware_images.image import save
+
+    if files_only and firmware:
+        raise click.UsageError("--files-only and --firmware exclude each other")
+    try:
+        kind = boards.load(board)
+        if flash_size is not None:
+            kind = kind.with_flash_size(flash_size)
+        given = None
+        if kind.micropython and kind.micropython.file and not files_only:
+            given = firmwares.read(firmware or firmwares.find(kind), kind, sha256)
+        elif firmware:
+            raise ImageError(f"{kind.name} takes no firmware from here: leave out --firmware")
+        known = _settings(settings_file, node)
+        built = building.build(kind, known, given, **({"package": package} if package else {}))
+        save(built, out)
+    except ImageError as error:
+        click.echo(f"error: {error}", err=True)
+        return 1
+    if as_json:
+        about = dict(built.contents)
+        print_json({"out": str(out), "node": built.node, "sha256": built.sha256, **about})
+        return 0
+    for line in built.summary():
+        click.echo(line)
+    click.echo(f"{'written':<12}{out}; it holds the node's key, so that only you can read it")
+    click.echo(f"{'next':<12}{built.usage.replace('OUT', str(out))}")
+    return 0
+
+
+def _settings(file: Path, node: str | None) -> dict[str, Any]:
+    """Return the settings in a file, for a node.
+
+    Raises:
+        ImageError: they cannot be read, or are another node's.
+    """
+    from fieldconf_firmware_images.errors import ImageError
+
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ImageError(f"cannot read the settings {file}: {error.strerror}") from error
+    except ValueError as error:
+        raise ImageError(f"cannot read the settings {file}: no JSON ({error})") from error
+    if not isinstance(found, dict):
+        raise ImageError(f"cannot use the settings {file}: expected an object")
+    if node and found.setdefault("node", node) != node:
+        raise ImageError(f"the settings {file} are those of {found['node']}, not of {node}")
+    return found
+
+
+COMMANDS = (image,)

@@ -1,0 +1,164 @@
+"""``fieldconf image`` as a user runs it: what it writes, what it prints, how it refuses."""
+
+import hashlib
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from fieldconf_coordinator.cli.main import group
+from fieldconf_firmware_images import boards, littlefs_image
+from support.images import KEY, VERSION, esp_firmware, settings, uf2_file
+
+RELEASE = "ESP32_GENERIC-20260406-v1.28.0.bin"
+
+
+@pytest.fixture
+def desk(agent, tmp_path, monkeypatch):
+    """A folder with settings, and a cache that is empty."""
+    monkeypatch.setenv("FIELDCONF_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "n7.json").write_text(json.dumps(settings()))
+    return tmp_path
+
+
+def run(desk, *arguments):
+    """Return exit status and all that was printed."""
+    words = ["image", *arguments]
+    if "--settings" not in words:
+        words += ["--settings", desk / "n7.json"]
+    done = CliRunner().invoke(
+        group, [*map(str, words), "-o", str(desk / "out")], standalone_mode=False
+    )
+    if done.exception:
+        return 1, str(done.exception)
+    return done.return_value, done.output
+
+
+def test_image_is_built_with_firmware_that_the_user_brings(desk):
+    content = esp_firmware(0, 0x1000)
+    (desk / "mine.bin").write_bytes(content)
+
+    status, said = run(desk, "esp32", "--firmware", desk / "mine.bin")
+
+    assert status == 0, said
+    written = (desk / "out").read_bytes()
+    assert written[0x1000 : 0x1000 + len(content)] == content
+    assert (desk / "out").stat().st_mode & 0o777 == 0o600
+    assert f"{len(written):,} bytes, SHA-256 {hashlib.sha256(written).hexdigest()}" in said
+    assert f"esptool --chip esp32 write-flash 0x0 {desk / 'out'}" in said
+    assert KEY not in said
+
+
+def test_missing_firmware_is_told_with_where_to_get_it_and_where_to_put_it(desk):
+    status, said = run(desk, "esp32")
+
+    assert status == 1
+    assert f"Get {RELEASE} from https://micropython.org/download/ESP32_GENERIC/" in said
+    assert f"put it into {desk / 'cache'}, or give its path with --firmware" in said
+    known = boards.load("esp32").micropython.sha256
+    assert f"Its SHA-256 is {known}." in said
+    assert not (desk / "out").exists()
+
+
+def test_other_file_under_the_name_of_the_release_is_refused(desk):
+    content = esp_firmware(0, 0x1000)
+    (desk / "cache" / RELEASE).write_bytes(content)
+
+    status, said = run(desk, "esp32")
+
+    digest = hashlib.sha256(content).hexdigest()
+    assert status == 1 and f"its SHA-256 is {digest}, expected " in said
+    assert f"--sha256 {digest}" in said
+    assert not (desk / "out").exists()
+
+    status, said = run(desk, "esp32", "--sha256", digest.upper())
+    assert status == 0 and f"SHA-256 {digest}, as expected" in said
+
+
+def test_wrong_hash_is_refused(desk):
+    (desk / "mine.bin").write_bytes(esp_firmware(0, 0x1000))
+
+    status, said = run(desk, "esp32", "--firmware", desk / "mine.bin", "--sha256", "00" * 32)
+
+    assert status == 1 and "mine.bin is not the expected firmware, or it is damaged" in said
+
+
+def test_firmware_without_a_known_hash_is_used_and_said_to_be_unchecked(desk):
+    (desk / "mine.uf2").write_bytes(uf2_file(0xE48BFF56, 0x10000000, VERSION.ljust(4096, b"\1")))
+
+    status, said = run(desk, "pico-w", "--firmware", desk / "mine.uf2")
+
+    assert status == 0
+    assert "which nobody vouches for; --sha256 checks it" in said
+
+
+def test_files_alone_need_no_firmware(desk):
+    status, said = run(desk, "esp32", "--files-only", "--flash-size", "16MB")
+
+    assert status == 0
+    board = boards.load("esp32").with_flash_size(16 << 20)
+    assert (desk / "out").stat().st_size == board.filesystem.size
+    files = littlefs_image.unpack((desk / "out").read_bytes(), board.filesystem)
+    assert json.loads(files["settings.json"]) == settings()
+    assert "esptool --chip esp32 write-flash 0x220000 " in said
+
+
+def test_json_tells_the_same_to_programs(desk):
+    status, said = run(desk, "unix", "--json")
+
+    told = json.loads(said)
+    assert status == 0 and told["node"] == "n7"
+    assert told["sha256"] == hashlib.sha256((desk / "out").read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["esp23"], "there is no board 'esp23'; known are esp32, "),
+        (["esp32", "--firmware", "none.bin"], "cannot read the firmware none.bin: No such file"),
+        (["unix", "--firmware", "x.bin"], "unix takes no firmware from here"),
+        (["pico-w", "--flash-size", "4MB"], "pico-w has one size of flash only"),
+        (["unix", "--settings", "none.json"], "cannot read the settings none.json: No such file"),
+        (["unix", "--node", "n8"], "are those of n7, not of n8"),
+    ],
+    ids=[
+        "unknown board",
+        "no such firmware",
+        "board without firmware",
+        "size of flash",
+        "no such settings",
+        "another node",
+    ],
+)
+def test_what_cannot_be_built_is_refused_in_one_sentence(desk, arguments, message):
+    status, said = run(desk, *arguments)
+
+    assert status == 1 and message in said
+    assert len(said.splitlines()) == 1
+    assert not (desk / "out").exists()
+
+
+def test_settings_that_are_no_json_are_refused(desk):
+    (desk / "n7.json").write_text("{")
+
+    status, said = run(desk, "unix")
+
+    assert status == 1 and "n7.json: no JSON" in said
+
+
+def test_node_may_be_named_on_the_command_line(desk):
+    own = settings()
+    del own["node"]
+    (desk / "n7.json").write_text(json.dumps(own))
+
+    status, said = run(desk, "unix", "--node", "attic")
+
+    assert status == 0 and "node attic on MicroPython" in said
+
+
+def test_odd_size_of_flash_is_a_mistake_of_use(desk):
+    status, said = run(desk, "esp32", "--flash-size", "4 apples")
+
+    assert status == 1 and "'4 apples' is no size; write it as in 4MB" in said
+    assert not (desk / "out").exists()
