@@ -22,6 +22,8 @@ ExecStart={_VENV}/bin/python -m fieldconf_microagent --dir {FOLDER}
 # It ends on its own only when the node is given up.
 Restart=on-failure
 RestartSec=5
+# Nothing changes until somebody mends the settings.
+RestartPreventExitStatus=2
 # What recipes started runs on when the agent is restarted.
 KillMode=process
 
