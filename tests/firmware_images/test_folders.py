@@ -1,6 +1,7 @@
-"""Nodes whose file system is a folder: MicroPython on the desktop, and Linux set up by cloud-init."""
+"""Nodes whose files lie in a folder: MicroPython on the desktop, Linux set up by cloud-init."""
 
 import io
+import os
 import shlex
 import shutil
 import subprocess
@@ -57,7 +58,7 @@ def test_user_data_is_what_cloud_init_reads():
     assert document["runcmd"][-1][:3] == ["systemctl", "enable", "--now"]
 
 
-def test_machine_set_up_by_user_data_runs_the_agent(broker, listener, tmp_path):
+def test_machine_set_up_by_user_data_runs_the_agent(broker, listener, tmp_path, monkeypatch):
     """Its files are written, and its service's command run, under another root."""
     _, document = user_data(broker=broker.url)
     for one in document["write_files"]:
@@ -69,15 +70,10 @@ def test_machine_set_up_by_user_data_runs_the_agent(broker, listener, tmp_path):
     python, *rest = shlex.split(line.removeprefix("ExecStart="))
     assert python == "/opt/fieldconf/bin/python"
 
-    program = (
-        f"import sys, runpy; sys.path[:0] = {sys.path!r}; runpy.run_module('fieldconf_microagent')"
-    )
-    program = program.replace(
-        "'fieldconf_microagent')", "'fieldconf_microagent', None, '__main__')"
-    )
     assert rest[:2] == ["-m", "fieldconf_microagent"]
-    options = [str(tmp_path / one.lstrip("/")) if "/" in one else one for one in rest[2:]]
-    with powered([sys.executable, "-c", program, *options], tmp_path):
+    options = [str(tmp_path / one.lstrip("/")) if "/" in one else one for one in rest]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    with powered([sys.executable, *options], tmp_path):
         listener.hear(1, 1, True)
 
 
