@@ -266,8 +266,8 @@ def _groups_below(pid: int) -> "set[int]":
     found: set[int] = set()
     waiting = [pid]
     while waiting:
-        for child, group in below.get(waiting.pop(), []):
-            found.add(group)
+        for child, its_group in below.get(waiting.pop(), []):
+            found.add(its_group)
             waiting.append(child)
     # Never our own, whatever has happened to the numbers meanwhile.
     return found - {os.getpgrp()}

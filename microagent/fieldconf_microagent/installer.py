@@ -131,6 +131,13 @@ def base_environment() -> dict[str, str]:
     return env
 
 
+def short_environment(request: Request, data_dir: str) -> dict[str, str]:
+    """Return the base environment with those variables of the step that are always short."""
+    found = variables.metadata(request, data_dir)
+    short = {name: value for name, value in found.items() if not name.endswith("_CHANGED")}
+    return {**base_environment(), **short}
+
+
 def step_environment(request: Request, data_dir: str) -> dict[str, str]:
     """Return the base environment with all variables of the step (docs/reference/variables.md)."""
     env = base_environment()

@@ -9,9 +9,10 @@ import os
 import shutil
 import sys
 
-from .installer import Command, Installer, Request, StepError, base_environment
+from .installer import Command, Installer, Request, StepError, base_environment, short_environment
 from .installer_puppet_code import code
 from .installer_puppet_modules import FILE, MISSING_STATUS
+from .variables import META
 
 #: A folder whose name begins so is the module to apply.
 PREFIXES = ("roboconf_", "fieldconf_")
@@ -109,8 +110,18 @@ def _command(request: Request, data_dir: str, more: "list[str]") -> "Command | N
         module = ["-B", "-m", "fieldconf_microagent.installer_puppet_modules"]
         argv = [sys.executable, *module, recipe_dir, target, modulepath, "--", *argv]
         cwd = _PACKAGE_DIR
-    env = {**base_environment(), "PATH": _path()}
+    env = {**short_environment(request, data_dir), **_facts(request, data_dir), "PATH": _path()}
     return Command(argv, cwd, env, temporary=manifest, good=(0, 2), called=class_name)
+
+
+def _facts(request: Request, data_dir: str) -> "dict[str, str]":
+    """Return what makes facts of what scripts find in FIELDCONF_…: ``$facts['fieldconf_step']``."""
+    values = {name: value(request, data_dir) for name, _, value in META}
+    return {
+        "FACTER_fieldconf_" + name.lower(): text
+        for name, text in values.items()
+        if text is not None and name != "CHANGED"
+    }
 
 
 def _modulepath(recipe_dir: str, target: str) -> str:

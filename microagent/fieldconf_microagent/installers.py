@@ -11,6 +11,7 @@ from importlib import metadata
 from typing import Any
 
 from . import (
+    installer_ansible,
     installer_command,
     installer_file,
     installer_logger,
@@ -30,6 +31,7 @@ RESERVED = "target"
 BUILT_IN: dict[str, Installer] = {
     module.INSTALLER.name: module.INSTALLER
     for module in (
+        installer_ansible,
         installer_command,
         installer_file,
         installer_logger,

@@ -81,6 +81,7 @@ def test_a_node_without_puppet_says_so(monkeypatch, tmp_path):
 def test_exit_statuses_are_told_in_words(recipe, tmp_path):
     recipe.write(MODULE + "init.pp", "")
     request = {"recipe_dir": str(recipe.folder), "step": "start", "exports": {}, "imports": {}}
+    request |= {"path": "/web", "name": "web", "component": "Web", "application": "shop"}
 
     todo = installer_puppet.INSTALLER.command(request, str(tmp_path))
 
@@ -131,9 +132,10 @@ VALUES = [
 
 WRITES = """\
 class roboconf_web($runningState, $value = 'default', $empty = 'default', $data, $none = 'x') {
-  file { '%(out)s/value': content => "${runningState} ${value} ${empty} ${none}" }
-  $data.each |$path, $values| {
-    file { "%(out)s${path}": content => $values['text'], show_diff => false }
+  $path = $facts['fieldconf_instance_path']
+  file { '%(out)s/value': content => "${runningState} ${value} ${empty} ${none} ${path}" }
+  $data.each |$at, $values| {
+    file { "%(out)s${at}": content => $values['text'], show_diff => false }
   }
 }
 """
@@ -159,7 +161,7 @@ def test_values_arrive_as_they_are(recipe, tmp_path):
     ended = run(recipe, "start", exports={"value": "a'b", "empty": ""}, imports=imports)
 
     assert ended == ("done", ""), recipe.log()
-    assert (out / "value").read_text() == "running a'b default x"
+    assert (out / "value").read_text() == "running a'b default x /vm1/web"
     arrived = [(out / str(number)).read_bytes().decode() for number in range(len(VALUES))]
     assert [one[:100] for one in arrived] == [one[:100] for one in VALUES]
     assert arrived == VALUES
