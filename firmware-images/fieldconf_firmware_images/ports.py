@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .flash_errors import FlashError
+from .needs import module
 
 AUTO = "auto"
 
@@ -47,11 +48,7 @@ class Port:
 
 def found() -> list[Port]:
     """Return the serial ports on USB, by name; sockets soldered to the box are nobody's board."""
-    from .serial_line import import_serial
-
-    import_serial()
-    from serial.tools import list_ports
-
+    list_ports = module("serial.tools.list_ports", "pyserial")
     return [
         Port(each.device, _what(each.vid, each.pid, each.description))
         for each in sorted(list_ports.comports(), key=lambda each: str(each.device))

@@ -7,7 +7,8 @@ from types import TracebackType
 from typing import Any
 
 from . import ports
-from .flash_errors import FlashError, LineLost
+from .flash_errors import LineLost
+from .needs import module
 
 BAUD = 115200
 # A board that takes no bytes for so long does not read.
@@ -22,7 +23,7 @@ class SerialLine:
     """
 
     def __init__(self, port: str, baud: int = BAUD) -> None:
-        serial = import_serial()
+        serial = module("serial", "pyserial")
         self._lost = (serial.SerialException, OSError)
         self.port = port
         ports.check(port)
@@ -81,20 +82,3 @@ def gone(port: str) -> LineLost:
         f"the board at {port} is gone: the cable was pulled, or it lost power",
         "plug it in again and run the same command: it goes on where it stopped",
     )
-
-
-def import_serial() -> Any:
-    """Return the module `serial`.
-
-    Raises:
-        FlashError: it is not installed.
-    """
-    try:
-        import serial
-    except ImportError as error:
-        raise FlashError(
-            "pyserial is not installed, without which no serial port can be used",
-            "pip install 'fieldconf[boards]'",
-            kind="not-installed",
-        ) from error
-    return serial
