@@ -78,7 +78,8 @@ def test_login_saves_what_only_its_owner_can_read(run, gateway, tmp_path):
     assert (status, out) == (0, f"home: {gateway.url}, as first-start (admin)\n")
     path = contexts_file(tmp_path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert run("status")[1].startswith("no applications")
+    # It need not have reached its broker yet.
+    until(lambda: run("status")[1].startswith("no applications"))
     assert run("deploy", WEB_CLUSTER, "--name", "shop")[0] == 0
     assert gateway.get("/applications/shop").status == 200
 

@@ -15,7 +15,7 @@ import socket
 import ssl
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -32,6 +32,8 @@ _PATIENCE_S = 30.0
 # The coordinator says something every 15 s.
 _SILENCE_S = 45.0
 _LONGEST_ANSWER = 256 << 20
+# How often an edit is tried that others keep overtaking.
+_EDITS = 10
 _PAGE = 1000
 
 #: Codes of those errors that mean: it could not be asked, or nobody knows what it answered.
@@ -101,7 +103,7 @@ class Client:
     def __init__(self, place: Place, timeout_s: float = TIMEOUT_S) -> None:
         self._timeout_s = timeout_s
         self._connection: http.client.HTTPConnection | None = None
-        self._cookie = ""
+        self._cookie = self._tag = ""
         self._use(place)
 
     def _use(self, place: Place) -> None:
@@ -145,6 +147,21 @@ class Client:
             cursor = told.get("page", {}).get("next")
             if cursor is None:
                 return
+
+    def edit(self, path: str, change: Callable[[Any], Any]) -> Any:
+        """Send what `change` makes of what there is; again if somebody else was faster.
+
+        Raises:
+            RequestError: it is refused, or somebody else is faster each time.
+        """
+        for _ in range(_EDITS):
+            body = change(self.get(path))
+            try:
+                return self._ask("PATCH", path, body, {"If-Match": self._tag})
+            except RequestError as error:
+                if error.code != "changed":
+                    raise
+        raise RequestError("conflict", f"others keep editing {path}", "try again later")
 
     def put(self, path: str, body: Any) -> Any:
         """Make `path` what the body says."""
@@ -239,6 +256,7 @@ class Client:
         answer = connection.getresponse()
         told = answer.read(_LONGEST_ANSWER)
         self._cookie = (answer.getheader("Set-Cookie") or "").partition(";")[0]
+        self._tag = answer.getheader("ETag") or "*"
         if answer.will_close:
             self.close()
         return answer.status, told, _seconds(answer.getheader("Retry-After"))

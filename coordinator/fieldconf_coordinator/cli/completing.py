@@ -30,6 +30,15 @@ def paths(context: click.Context, parameter: click.Parameter, begun: str) -> lis
     return [path for path in _asked(context, ask) if path.startswith(begun)]
 
 
+def nodes(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
+    """Return the ids of nodes that begin like this."""
+
+    def ask(remote: Remote) -> list[str]:
+        return [str(node["id"]) for node in remote.nodes()]
+
+    return [node for node in _asked(context, ask) if node.startswith(begun)]
+
+
 def contexts(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
     """Return the names of contexts that begin like this."""
     from . import contexts

@@ -13,7 +13,16 @@ import click
 from fieldconf_microagent.version import VERSION
 
 from ..errors import RequestError
-from . import applications, audit, context_commands, images, language, run, show
+from . import (
+    applications,
+    audit,
+    context_commands,
+    images,
+    language,
+    node_commands,
+    run,
+    show,
+)
 from .client import NOT_ASKED
 from .common import COULD_NOT_RUN, examples, told
 from .context_commands import COMPLETE
@@ -22,6 +31,7 @@ _MODULES = (
     run,
     applications,
     show,
+    node_commands,
     language,
     context_commands,
     audit,

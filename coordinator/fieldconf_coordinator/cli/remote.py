@@ -116,11 +116,23 @@ class Remote:
         kept = {name: value for name, value in about.items() if name not in _LEFT_OUT}
         return {**kept, "instances": instances}
 
-    def nodes(self, app: str | None = None) -> list[Row]:
-        """Return all nodes, or those of an application."""
+    def nodes(self, app: str | None = None, tag: str | None = None) -> list[Row]:
+        """Return all nodes, or those of an application, or with a tag."""
         if app is not None:
             app = str(self.client.get(_app(app))["name"])
-        return list(self.client.pages("/nodes", application=app))
+        return list(self.client.pages("/nodes", application=app, tag=tag))
+
+    def node(self, node: str) -> Row:
+        """Return one node."""
+        found: Row = self.client.get(f"/nodes/{part(node)}")
+        return found
+
+    def tag(self, node: str, more: set[str], fewer: set[str]) -> Row:
+        """Give a node tags and take some away, whoever else does so at the same time."""
+        found: Row = self.client.edit(
+            f"/nodes/{part(node)}", lambda now: {"tags": sorted({*now["tags"], *more} - fewer)}
+        )
+        return found
 
     def why(self, app: str, path: str) -> list[Row]:
         """Return why an instance is not where it is wanted, the root cause last."""

@@ -3,7 +3,6 @@
 import re
 import shutil
 import time
-from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -122,40 +121,7 @@ def _status_text(told: dict[str, Any], is_screen: bool = False) -> str:
     return "\n\n".join(parts) or "no applications; deploy one with 'fieldconf deploy DIR'"
 
 
-@click.command(epilog=examples("fieldconf nodes", "fieldconf nodes --app shop --json"))
-@app_option
-@json_option
-@remote_option
-def nodes(app: str | None, as_json: bool, remote: Remote) -> None:
-    """List the nodes: where they are, what they are, whether they are online."""
-    found = remote.nodes(app)
-    if as_json:
-        print_json(found)
-    elif not found:
-        click.echo("no nodes")
-    else:
-        header = ("node", "is", "instance", "address", "agent", "platform", "")
-        click.echo(table(header, [_node_row(node) for node in found]))
-
-
-def _node_row(node: Mapping[str, Any]) -> tuple[str, ...]:
-    since = node["since"]
-    gone = " since " + _clock(since) if not node["online"] and since else ""
-    notes = [f"refused: {node['refused']}"] if node.get("refused") else []
-    notes += ["duplicate identity"] if node.get("duplicate") else []
-    notes += [f"{node['memory'] >> 10} KB free"] if node.get("memory") else []
-    return (
-        node["id"],
-        "online" if node["online"] else "offline" + gone,
-        f"{node['application']} {node['path']}",
-        str(node["address"] or ""),
-        str(node["agent"] or ""),
-        str(node["platform"] or ""),
-        "; ".join(notes),
-    )
-
-
-def _clock(at_ms: int) -> str:
+def clock(at_ms: int) -> str:
     """Return a time for people: of today without the date."""
     then, today = time.localtime(at_ms / 1000), time.localtime()
     form = "%H:%M:%S" if then[:3] == today[:3] else "%Y-%m-%d %H:%M"
@@ -194,7 +160,7 @@ def logs(path: str | None, app: str | None, as_json: bool, remote: Remote) -> No
         return
     for line in lines:
         where = f"{line['path']} {line['step']}" if path is None else line["step"]
-        head = f"{_clock(line['at'])} {where}: "
+        head = f"{clock(line['at'])} {where}: "
         text = _RECIPE_DIR.sub("", line["text"])
         click.echo(head + text.rstrip("\n").replace("\n", "\n" + head))
     if not lines:
@@ -212,9 +178,9 @@ def events(app: str | None, as_json: bool, remote: Remote) -> None:
         print_json(found)
         return
     for event in found:
-        stamp = _clock(event["at"])
+        stamp = clock(event["at"])
         where = " ".join(word for word in (event["application"], event["path"]) if word)
         click.echo(f"{stamp} {where}: {event['text']}" if where else f"{stamp} {event['text']}")
 
 
-COMMANDS = (status, nodes, why, logs, events)
+COMMANDS = (status, why, logs, events)

@@ -26,7 +26,7 @@ Effects are tuples:
 """
 
 import random as random_module
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from fieldconf_dsl.model import Template
@@ -36,6 +36,7 @@ from fieldconf_microagent.envelope import EnvelopeError
 from ..errors import FleetError as FleetError
 from . import ports, restoring, status
 from .changes import Changes
+from .inventory import Inventory
 from .machines import TOMBSTONE_MS, Identity, Machines
 from .model import CREATING, EMPTYING, FORGETTING, UP, Definition, Node, World
 from .news import News
@@ -100,6 +101,7 @@ class Fleet:
         self._machines = machines = Machines(world, outbox, wants, orders, timers, identity)
         self._reports = Reports(world, outbox, wants, machines, orders, timers, domain, wall)
         self._requests = Requests(world, outbox, wants, machines, orders, changes, identity)
+        self._inventory = Inventory(world, outbox, machines.pool)
         #: What changed, for whoever watches.
         self.news = News(world, changes)
         #: Enrolled machines; `enrolled` describes what may be asked.
@@ -407,6 +409,11 @@ class Fleet:
         self._at(now)
         self._requests.placing.place(self._requests.application(app), element, target_id)
 
+    def tag_node(self, now: int, node: str, tags: Iterable[str]) -> None:
+        """Give a node these tags and no others."""
+        self._at(now)
+        self._inventory.tag(node, tags)
+
     def status(self, app: str | None = None) -> dict[str, Any]:
         """Return applications with their instances, and nodes.
 
@@ -426,7 +433,9 @@ class Fleet:
         return {
             "applications": [status.application(self.world, one) for one in chosen],
             "nodes": [
-                status.node(node) for node in self.world.nodes.values() if node.app in chosen
+                status.node(self.world, node)
+                for node in self.world.nodes.values()
+                if node.app in chosen
             ],
             "unknown": sorted(self.unknown),
             "dropped": dict(self.dropped),

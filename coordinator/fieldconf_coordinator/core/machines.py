@@ -381,6 +381,8 @@ class Machines:
         self._world.tombstones[node.id] = (until, node.pubs)
         row = {"node": node.id, "until": until, "pubs": [list(pub) for pub in node.pubs]}
         self._outbox.store("tombstones", node.id, row)
+        if self._world.tags.pop(node.id, None) is not None:
+            self._outbox.delete("tags", node.id)
         self.clear_topics(node.id, node.pubs)
         self._event("node", f"{node.id} is gone", node)
 

@@ -446,6 +446,7 @@ class World:
         # Node id → (until (wall ms), (application, prefix) pairs whose topics were cleared).
         self.tombstones: dict[str, tuple[int, tuple[tuple[str, str], ...]]] = {}
         self.targets: dict[str, Definition] = {}
+        self.tags: dict[str, tuple[str, ...]] = {}  # of a node, sorted
         # (application id, path or @Component or "") → id of a target
         self.placed: dict[tuple[str, str], str] = {}
         self.now = 0

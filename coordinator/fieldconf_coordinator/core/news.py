@@ -92,7 +92,7 @@ class News:
             if app.instances.get(root.path) is not root:
                 continue
             if root.node is not None:
-                yield {"kind": "node", **status.node(root.node)}
+                yield {"kind": "node", **status.node(self._world, root.node)}
             for member in root.members:
                 yield {"kind": "instance", "application": app.name, **status.brief(member)}
 

@@ -34,6 +34,9 @@ def restore(world: World, wants: Wants, stored: Rows, templates: Mapping[str, Te
         app = world.by_id[row["application"]]
         node = rows.to_node(row, app, app.instances[row["path"]])
         world.nodes[node.id] = node.root.node = node
+    for row in stored.get("tags", ()):
+        if row["node"] in world.nodes:
+            world.tags[row["node"]] = tuple(row["tags"])
     for node in world.nodes.values():
         wants.providers.refresh(node)
 

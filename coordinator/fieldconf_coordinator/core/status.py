@@ -3,6 +3,7 @@
 from typing import Any
 
 from .changes import shown_state
+from .inventory import tags_of
 from .model import Application, Instance, Node, World
 
 
@@ -83,7 +84,7 @@ def problem(one: Instance) -> dict[str, Any] | None:
     return {"code": code, "text": text, "resting": resting}
 
 
-def node(one: Node) -> dict[str, Any]:
+def node(world: World, one: Node) -> dict[str, Any]:
     """Return one node."""
     agent, platform, installers = one.info or (None, None, ())
     return {
@@ -103,6 +104,7 @@ def node(one: Node) -> dict[str, Any]:
         "platform": platform,
         "memory": one.memory,
         "installers": list(installers),
+        "tags": tags_of(world, one),
         "refused": one.refused,
         "duplicate": list(one.hardware) if one.duplicate else None,
     }

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..core import status
 from ..core.changes import shown_state
+from ..core.inventory import tags_of
 from ..core.model import Application, Instance
 from ..errors import FleetError, RequestError
 from ..service.service import Service
@@ -197,10 +198,12 @@ def graph(service: Service, now: int, asked: Asked) -> Any:
 def nodes(service: Service, now: int, asked: Asked) -> Page:
     """Return a page of nodes by id."""
     known = service.fleet.world.nodes
-    app, online = asked.get("application"), asked.get("online")
+    app, online, tag = asked.get("application"), asked.get("online"), asked.get("tag")
 
     def row(node_id: str) -> Any:
         node = known[node_id]
+        if tag and tag not in tags_of(service.fleet.world, node):
+            return None
         if (app and node.app.name != app) or (online is not None and node.online != online):
             return None
         return _node(service, now, node_id)
@@ -223,7 +226,7 @@ def _node(service: Service, now: int, node_id: str) -> dict[str, Any]:
     heard = None
     if found.was_heard and found.fresh:
         heard = service.wall_ms() - max(0, now - found.heard)
-    return {**status.node(found), "heard": heard}
+    return {**status.node(service.fleet.world, found), "heard": heard}
 
 
 def logs(service: Service, now: int, asked: Asked) -> list[dict[str, Any]]:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from ..core import inventory
+from ..service.service import Service
 from . import questions
 from .common import CHANGE, CHANGE_ID, COUNT, NAME, PAGE, PATH, STATE, TIME, WISH, YES_NO, page_of
 from .envelope import Answer, Raw, page
@@ -9,8 +11,9 @@ from .routes import ANYBODY, Call, Parameter, Route
 from .schemas import items, or_null, record, text, whole
 from .stream import TYPE as STREAM_TYPE
 
+_TAG = text(inventory.LONGEST, pattern=inventory.FORM)
 _NODE = record(
-    "id application path target phase online",
+    "id application path target phase online tags",
     id=text(40),
     application=NAME,
     path=PATH,
@@ -26,6 +29,7 @@ _NODE = record(
     platform=or_null(text()),
     memory=or_null(whole(0, 1 << 53)),
     installers=items(text()),
+    tags=items(text(inventory.LONGEST)),
     refused=or_null(text()),
 )
 _EVENT = record(
@@ -50,8 +54,25 @@ def list_nodes(call: Call) -> Answer:
     return page(*call.ask(questions.nodes, **{**call.query, **page_of(call.query)}))
 
 
-def describe_node(call: Call) -> Any:
-    return call.ask(questions.node, node=call.params["node"])
+def describe_node(call: Call) -> Answer:
+    return _tagged(call.ask(questions.node, node=call.params["node"]))
+
+
+def edit_node(call: Call) -> Answer:
+    """Give a node these tags and no others."""
+    return _tagged(call.ask(_tag, call=call, node=call.params["node"], tags=call.body["tags"]))
+
+
+def _tag(service: Service, now: int, asked: questions.Asked) -> Any:
+    before = _tagged(questions.node(service, now, asked))
+    asked["call"].if_match(before.headers["ETag"])
+    service.fleet.tag_node(now, asked["node"], asked["tags"])
+    return questions.node(service, now, asked)
+
+
+def _tagged(found: dict[str, Any]) -> Answer:
+    tag = questions.digest("\n".join(found["tags"]))
+    return Answer(found, headers={"ETag": f'"{tag}"'})
 
 
 def list_changes(call: Call) -> Answer:
@@ -128,6 +149,7 @@ ROUTES = [
             *PAGE,
             Parameter("application", NAME, "Only those of this application."),
             Parameter("online", YES_NO, "Only those that are online, or offline."),
+            Parameter("tag", text(inventory.LONGEST), "Only those with this tag."),
         ),
         is_list=True,
     ),
@@ -138,6 +160,17 @@ ROUTES = [
         "viewer",
         "Describe a node, with the paths of what runs on it.",
         _NODE,
+    ),
+    Route(
+        "PATCH",
+        "/api/v1/nodes/{node}",
+        edit_node,
+        "operator",
+        "Edit a node's tags.\n\nWith If-Match: only if nobody edited them meanwhile.",
+        _NODE,
+        record("tags", tags=items(_TAG, inventory.MOST)),
+        is_edit=True,
+        example={"tags": ["outdoor", "site=north"]},
     ),
     Route(
         "GET",

@@ -133,6 +133,7 @@ TABLES = {
             phase=String,
             seen=_Packed,
         ),
+        _table("tags", 1, node=String, tags=_Packed),
         _table("tombstones", 1, node=String, until=Integer, pubs=_Packed),
         _table(
             "changes",

@@ -97,6 +97,9 @@ CASES = {
     "overview": lambda f: f.get("/status"),
     "list_nodes": lambda f: f.get("/nodes?application=shop&online=true"),
     "describe_node": lambda f: f.get(f"/nodes/{f.get('/nodes').data[0]['id']}"),
+    "edit_node": lambda f: f.patch(
+        f"/nodes/{f.get('/nodes').data[0]['id']}", {"tags": ["outdoor"]}
+    ),
     "list_changes": lambda f: f.get("/changes"),
     "describe_change": lambda f: f.get(f"/changes/{f.change}"),
     "list_events": lambda f: f.get("/events?application=shop&kind=change"),
