@@ -18,7 +18,6 @@ There is no memory of earlier connections: the caller says again what it has to 
 
 import errno
 import select
-import socket
 
 from .compat import Clock, const, receive, transmit
 
@@ -103,6 +102,9 @@ class Client:
         if not self._address[1]:
             self.socket = self._poller = self._address[0].connect()
             return
+        # Only now: a board without a network has none.
+        import socket
+
         self._poller = select.poll()
         try:
             found = socket.getaddrinfo(*self._address, 0, socket.SOCK_STREAM)

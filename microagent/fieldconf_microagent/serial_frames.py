@@ -201,6 +201,10 @@ class Line:
         """Tell whether everything that was sent is acknowledged."""
         return not self._queue
 
+    def is_closed(self) -> bool:
+        """Tell whether `close` was called, and the other end has everything."""
+        return self._closing and not self._queue
+
     def _enqueue(self, kind: int, payload: bytes) -> None:
         self._queue.append([self._seq, kind, payload, 0, 0, 0, False, False])
         self._seq = (self._seq + 1) & 255
@@ -232,8 +236,11 @@ class Line:
         if kind == _REPL:
             self.repl = True
         elif kind == _RESET:
-            if stream == self.stream or (stream == _NOBODY and not self._mine):
-                self._begin(0, NONE)
+            if stream == _NOBODY and self.state == CONNECTING and not self._mine:
+                # The gateway was not there yet, or another one was.
+                self.connect((stream ^ self.stream) | 1)
+            elif stream in (self.stream, _NOBODY):
+                self.forget()
         elif kind == _CONNECT and self._mine and stream not in self._past:
             if stream != self.stream:
                 self._begin(stream, CONNECTING)

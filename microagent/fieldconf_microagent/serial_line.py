@@ -23,7 +23,8 @@ _BLOCK = const(256)
 # Nobody pauses for so long in the middle of a frame.
 _QUIET_MS = const(200)
 _CLOSE_MS = const(1000)
-_TYPED = b"\r\n\3"
+# Ctrl-B, too, which tools send along.
+_TYPED = b"\r\n\2\3"
 
 
 class SerialLine:

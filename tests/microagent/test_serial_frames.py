@@ -127,4 +127,4 @@ def test_silence_of_the_cable_ends_nothing_and_loses_nothing():
 
     assert world.run(60_000, world.is_done)
     world.check()
-    assert world.streams == [stream]
+    assert world.board.stream == stream

@@ -80,7 +80,6 @@ class World:
         self.written = {}
         self.read = {}
         self.ended = set()
-        self.streams = []
         self.longest_buffer = 0
 
     # -- what may happen to the ends
@@ -123,9 +122,7 @@ class World:
 
     def _act(self, line, direction):
         if line is self.board and line.state == NONE:
-            stream = self.dice.randrange(1, 1 << 32)
-            self.streams.append(stream)
-            line.connect(stream)
+            line.connect(self.dice.randrange(1, 1 << 32))
             self.connected = self.now
         elif line is self.board and line.state == CONNECTING:
             # As the client of MQTT does: what was acknowledged may have been forgotten since.
@@ -152,8 +149,7 @@ class World:
 
     def is_done(self):
         """Tell whether the latest stream has carried everything both ways."""
-        latest = self.streams[-1] if self.streams else None
         return all(
-            len(self.read.get((latest, direction), "")) == self.length
+            len(self.read.get((self.board.stream, direction), "")) == self.length
             for direction in ("up", "down")
         )

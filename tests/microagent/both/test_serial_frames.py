@@ -243,6 +243,19 @@ def test_gateway_that_was_restarted_says_that_the_stream_is_over():
     assert board.state == NONE
 
 
+def test_board_that_waits_asks_a_new_gateway_once_more():
+    board, former = Line(), Line(True)
+    board.connect(77)
+    talk(0, board, former)
+    gateway = Line(True)
+    gateway.hello()
+
+    talk(0, board, gateway)
+
+    assert board.state == gateway.state == CONNECTING
+    assert board.stream == gateway.stream != 77
+
+
 def test_gateway_that_was_restarted_answers_old_frames_with_the_end():
     board, _ = pair()
     board.send(b"x")
