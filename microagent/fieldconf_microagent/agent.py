@@ -9,7 +9,7 @@ last called, in that order:
     ("fetch", [digest, …])                  every recipe that this node needs
     ("run", request), ("cancel", path)      a step, see `_request`
     ("drop", path)                          delete the data folder of an undeployed instance
-    ("log", level, text), ("wipe",), ("exit", reason)
+    ("log", level, text), ("wipe",), ("rekey", nonce, enrolment), ("exit", reason)
 
 Rules kept here:
 
@@ -305,8 +305,12 @@ class Agent:
         # A report may be asked for twice: it need not wait for the disk, nor wear it.
         self._changed = self._changed or request[3] != "report"
         self._answer(answer)
-        if request[3] == "forget" and status == "ok":
-            self._forget()
+        if status == "ok":
+            if request[3] == "forget":
+                self._forget()
+            elif request[3] == "rekey":
+                self._effects.append(("rekey", request[4][0], request[4][1]))
+                self._effects.append(("exit", "restart: enrolled anew"))
 
     def _answer(self, answer: "list[Any]") -> None:
         sealed = envelope.seal(self.key, self.node, "did", codec.pack(answer))
@@ -327,7 +331,7 @@ class Agent:
         elif verb == "forget":
             if self.tree.order:
                 return "error", "instances are left: " + self.tree.order[0].path
-        else:
+        elif verb != "rekey" or len(arguments) != 2:
             return "error", "unknown verb: " + verb
         return "ok", None
 

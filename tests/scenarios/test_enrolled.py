@@ -217,3 +217,23 @@ def test_a_requirement_that_means_nothing_is_refused_with_those_that_do(fleet):
         fleet.request("deploy", wrong, "t", {}, "wrong")
 
     assert "requires.board, requires.memory, requires.node, requires.tags" in error.value.hint
+
+
+def test_a_machine_with_a_token_serves_only_after_it_is_approved_and_made_its_own_key(fleet):
+    one = fleet.fleet.pool.token("j1")
+    fleet.pump()
+    with pytest.raises(FleetError, match="has not been heard yet"):
+        fleet.fleet.pool.approve("j1")
+    first_key = one.key
+    joined = board(fleet, one)
+    deploy(fleet)
+    fleet.world.run(5000)
+    assert nodes(fleet) == {"/any": None, "/roof": None}
+
+    fleet.fleet.pool.approve("j1")
+    fleet.pump()
+
+    assert fleet.world.run_until(lambda: joined.running == {"/any/blink"}, 30_000)
+    assert joined.key == one.key != first_key
+    assert joined.enrolment == 2
+    assert not one.former

@@ -8,7 +8,7 @@ import heapq
 import itertools
 import random
 
-from fieldconf_microagent import codec, envelope, topics
+from fieldconf_microagent import codec, compat, envelope, topics
 from fieldconf_microagent.agent import Agent
 from support.broker import Broker
 
@@ -255,11 +255,17 @@ class Node:
         self.disk.update(state=None, recipes=set())
         self.wiped = True
 
+    def _do_rekey(self, nonce, enrolment):
+        self.key = compat.hmac_sha256(self.key, nonce)
+        self.enrolment = enrolment
+
     def _do_exit(self, reason):
         session, self.session, self.agent = self.session, None, None
         self.lives += 1
         self.connected = False
         self.world.after(50, self.world.broker.disconnect, session)
+        if reason.startswith("restart"):
+            self.world.after(100, self.start)
 
     # -- what tests ask
 

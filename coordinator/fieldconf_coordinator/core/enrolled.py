@@ -4,6 +4,10 @@ A node of most targets is made for an application and ends with it. An enrolled 
 applications: one that is free and fits is claimed, used under its own id and key, and given back
 empty. While it is in use it is a `Node` like any other; here is what it is in between.
 
+A machine that somebody else flashed joins with a *token*: an id and a first key, made here. What it
+says is heard, but nothing uses it before it is approved; then it makes a key of its own, from the
+first one and a nonce (HMAC-SHA256), which only this coordinator and it know.
+
 Who is expelled stays known, so that its id goes on with a higher enrolment should it come back.
 """
 
@@ -11,11 +15,12 @@ import random as random_module
 import re
 from collections.abc import Callable, Iterable
 
-from fieldconf_microagent import codec, envelope, topics
+from fieldconf_microagent import codec, compat, envelope, topics
 
 from ..errors import FleetError
 from . import messages
-from .model import EXPELLED, READY, Enrolled, Instance, Node, World
+from .model import EXPELLED, JOINING, READY, Enrolled, Instance, Node, World
+from .orders import Orders
 from .outbox import Outbox
 from .requirements import Offer, what_lacks
 from .wants import empty_want, with_version
@@ -39,6 +44,7 @@ class Pool:
         world: World,
         outbox: Outbox,
         domain: str,
+        orders: Orders,
         random: random_module.Random,
         wall: Callable[[], int],
         freed: Callable[[], None],
@@ -46,6 +52,7 @@ class Pool:
         self._world = world
         self._outbox = outbox
         self._domain = domain
+        self._orders = orders
         self._random = random
         self._wall = wall
         self._freed = freed
@@ -77,6 +84,33 @@ class Pool:
         self._freed()
         return one
 
+    def token(self, node_id: str, board: str = "", tags: Iterable[str] = ()) -> Enrolled:
+        """Make an identity for a machine that has to be approved once it was heard."""
+        one = self.enrol(node_id, board, tags)
+        one.phase = JOINING
+        return one
+
+    def approve(self, node_id: str) -> Enrolled:
+        """Accept a machine that came with a token, and have it make a new key.
+
+        Raises:
+            FleetError: it has not joined yet, or was approved before.
+        """
+        one = self.get(node_id)
+        if one.phase != JOINING:
+            raise FleetError("conflict", f"{node_id} does not wait for approval")
+        if one.seen == (0, 0, 0):
+            hint = "give its token to the machine, and start that"
+            raise FleetError("conflict", f"{node_id} has not been heard yet", hint)
+        one.phase = READY
+        # Shorter than any message, so that no MAC of one can pass for the key.
+        one.former, one.nonce = one.key, self._random.getrandbits(128).to_bytes(16, "big")
+        one.key = compat.hmac_sha256(one.former, one.nonce)
+        one.enrolment += 1
+        self._orders.rekey(one)
+        self._tell(one, "is approved")
+        return one
+
     def enrol_anew(self, node_id: str) -> Enrolled:
         """Give a machine another key, and a higher enrolment: what it said before is void.
 
@@ -85,7 +119,7 @@ class Pool:
         """
         one = self.get(node_id)
         one.enrolment += 1
-        one.key = self._new_key()
+        one.key, one.former, one.nonce = self._new_key(), b"", b""
         node = self._world.nodes.get(node_id)
         if node is not None:
             node.key, node.enrolment = one.key, one.enrolment
@@ -153,7 +187,7 @@ class Pool:
         return [
             one
             for one in self._world.enrolled.values()
-            if one.phase == READY and one.id not in self._world.nodes
+            if one.phase == READY and not one.former and one.id not in self._world.nodes
         ]
 
     def _count(self) -> str:
@@ -194,7 +228,7 @@ class Pool:
             handler(one, payload)
 
     def _on_have(self, one: Enrolled, payload: bytes) -> None:
-        have = messages.have(envelope.open_sealed(one.key, one.id, "have", payload))
+        have = messages.have(self._opened(one, payload))
         triple = (have["e"], have["b"], have["s"])
         if triple[0] < one.enrolment or triple < one.seen:
             return
@@ -208,6 +242,22 @@ class Pool:
         self._outbox.store_enrolled(one)
         if have["app"] or have["i"]:
             self.empty(one)
+
+    def _opened(self, one: Enrolled, payload: bytes) -> bytes:
+        """Return a have that is genuine; the first one under its new key ends the former one."""
+        try:
+            opened = envelope.open_sealed(one.key, one.id, "have", payload)
+        except envelope.EnvelopeError:
+            if not one.former:
+                raise
+            opened = envelope.open_sealed(one.former, one.id, "have", payload)
+            self._set_online(one, True)
+            self._orders.rekey(one)
+            return opened
+        if one.former:
+            one.former = one.nonce = b""
+            self._freed()
+        return opened
 
     def empty(self, one: Enrolled) -> None:
         """Tell a free machine, which may run what it was used for once, to run nothing."""
@@ -240,7 +290,9 @@ class Pool:
     def watch(self, latest: int) -> bool:
         """Say ``offline`` for free ones that were not heard since; tell whether any is online."""
         watched = False
-        for one in self.free():
+        for one in self._world.enrolled.values():
+            if one.id in self._world.nodes:
+                continue
             if one.online and one.heard < latest:
                 live = codec.pack([*max(one.live, one.seen[:2]), False])
                 self._outbox.publish(topics.live(self._domain, one.id), live, 1, True)

@@ -70,6 +70,7 @@ class Machines:
             world,
             outbox,
             identity.domain,
+            orders,
             identity.random,
             identity.wall,
             lambda: timers.set_earliest("claim", world.now),

@@ -26,6 +26,7 @@ DESTROYING = "destroying"
 CLEARING = "clearing"  # the machine is gone, its topics are not
 
 # Phases of an enrolled machine.
+JOINING = "joining"  # has a token; somebody has to approve it
 READY = "ready"
 EXPELLED = "expelled"
 
@@ -282,6 +283,7 @@ class Enrolled:
         board: kind of board, as firmware images call it, or "".
         tags: what people call it.
         version: of the newest want it may hold.
+        nonce: what its key was made of and from which former key, until it uses the new one.
         others: as in `Node`.
     """
 
@@ -289,12 +291,14 @@ class Enrolled:
         "address",
         "board",
         "enrolment",
+        "former",
         "heard",
         "id",
         "info",
         "key",
         "live",
         "memory",
+        "nonce",
         "online",
         "phase",
         "seen",
@@ -311,6 +315,8 @@ class Enrolled:
         self.enrolment = 1
         self.version = 0
         self.phase = READY
+        self.former = b""
+        self.nonce = b""
         self.seen = (0, 0, 0)
         self.live = (0, 0)
         self.online = False
@@ -327,6 +333,7 @@ class Application:
     Attributes:
         ref: under which the service finds the template.
         digests: component → digest of its manifest.
+        simulate: no step of a recipe is run, whatever the installer; for good.
         bindings: prefix of external imports → ids of the applications that serve it.
         prefix: under which other applications import from this one, or "".
         lost_ms: see `lost-after`.
@@ -340,6 +347,7 @@ class Application:
         self.id = app_id
         self.name = name
         self.target: str | None = None
+        self.simulate = False
         self.bindings: dict[str, list[str]] = {}
         self.digests: Mapping[str, bytes] = {}
         self.created = 0

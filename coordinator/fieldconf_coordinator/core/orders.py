@@ -32,10 +32,20 @@ class Orders:
         boot = max(node.live, node.seen[:2])[1]
         self._send(node, boot, verb, list(arguments), 1)
 
+    def rekey(self, one: Enrolled) -> None:
+        """Tell a machine that was approved what to make its new key of, under its former key."""
+        boot = max(one.live, one.seen[:2])[1]
+        request = codec.pack([self._new_id(), boot, _TTL_S, "rekey", [one.nonce, one.enrolment]])
+        sealed = envelope.seal(one.former, one.id, "do", request)
+        self._outbox.publish(topics.do(self._domain, one.id), sealed)
+
+    def _new_id(self) -> str:
+        return f"{self._random.getrandbits(60):015x}"
+
     def _send(
         self, node: Node | Enrolled, boot: int, verb: str, arguments: list[Any], tries: int
     ) -> None:
-        order = f"{self._random.getrandbits(60):015x}"
+        order = self._new_id()
         if len(self._pending) >= _MOST_PENDING:
             del self._pending[next(iter(self._pending))]
         self._pending[order] = (node.id, verb, arguments, tries)

@@ -33,6 +33,7 @@ def of_application(app: Application) -> dict[str, Any]:
         "bindings": {prefix: list(ids) for prefix, ids in app.bindings.items()},
         "digests": dict(app.digests),
         "created": app.created,
+        "simulate": app.simulate,
     }
 
 
@@ -43,6 +44,7 @@ def to_application(row: Mapping[str, Any], template: Template) -> Application:
     app.bindings = {prefix: list(ids) for prefix, ids in row["bindings"].items()}
     app.digests = dict(row["digests"])
     app.created = row["created"]
+    app.simulate = bool(row.get("simulate"))
     return app
 
 
@@ -105,6 +107,8 @@ def of_enrolled(one: Enrolled) -> dict[str, Any]:
         "enrolment": one.enrolment,
         "version": one.version,
         "phase": one.phase,
+        "former": one.former,
+        "nonce": one.nonce,
         "seen": one.seen,
     }
 
@@ -114,6 +118,7 @@ def to_enrolled(row: Mapping[str, Any]) -> Enrolled:
     one = Enrolled(row["id"], row["key"])
     one.board, one.tags = row["board"], frozenset(row["tags"])
     one.enrolment, one.version, one.phase = row["enrolment"], row["version"], row["phase"]
+    one.former, one.nonce = row["former"], row["nonce"]
     one.seen = (row["seen"][0], row["seen"][1], row["seen"][2])
     return one
 

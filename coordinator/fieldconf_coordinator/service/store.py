@@ -44,9 +44,16 @@ from ..errors import StoreError
 FILE = "fleet.db"
 LOCK = "fleet.lock"
 
-SCHEMA = 1
+
+def _add_column(connection: Connection, table: str, column: str) -> None:
+    connection.execute(text(f"ALTER TABLE {table} ADD COLUMN {column}"))
+
+
+SCHEMA = 2
 #: From which schema → what brings the tables to the next one, within a transaction.
-MIGRATIONS: dict[int, Callable[[Connection], None]] = {}
+MIGRATIONS: dict[int, Callable[[Connection], None]] = {
+    1: lambda c: _add_column(c, "applications", "simulate BOOLEAN"),
+}
 
 EVENTS_KEPT = 10_000
 _PRUNE_EVERY = 500
@@ -90,6 +97,7 @@ TABLES = {
             bindings=_Packed,
             digests=_Packed,
             created=Integer,
+            simulate=Boolean,
         ),
         _table(
             "instances",
@@ -131,6 +139,8 @@ TABLES = {
             enrolment=Integer,
             version=Integer,
             phase=String,
+            former=LargeBinary,
+            nonce=LargeBinary,
             seen=_Packed,
         ),
         _table("tags", 1, node=String, tags=_Packed),
