@@ -118,7 +118,6 @@ def _as_files(
     usage = "tar -xf OUT, then copy the files onto the board"
     if board.filesystem.kind == "posix":
         usage = "tar -xf OUT -C FOLDER, then in FOLDER: micropython main.py"
-    total = sum(map(len, files.values()))
     return Image(
         board=board,
         node=str(settings["node"]),
@@ -127,7 +126,7 @@ def _as_files(
         parts=(),
         merged=None,
         packed=_tar(files),
-        contents=(("files", f"{len(files)} of {total:,} bytes"), _about_settings(settings)),
+        contents=(("files", _count(files)), _about_settings(settings)),
         usage=usage,
     )
 
@@ -183,9 +182,14 @@ def _about_files(board: Board, files: Mapping[str, bytes], content: bytes) -> tu
     used = littlefs_image.used_bytes(content, board.filesystem)
     return (
         "files",
-        f"{len(files)} of {sum(map(len, files.values())):,} bytes; they take {used:,} of the "
-        f"{len(content):,} bytes at {board.filesystem.offset:#x}, {len(content) - used:,} are free",
+        f"{_count(files)}; they take {used:,} of the {len(content):,} bytes at "
+        f"{board.filesystem.offset:#x}, {len(content) - used:,} are free",
     )
+
+
+def _count(files: Mapping[str, bytes]) -> str:
+    total = sum(map(len, files.values()))
+    return f"agent {VERSION} and what starts it, {len(files)} with {total:,} bytes"
 
 
 def _about_settings(settings: _Settings) -> tuple[str, str]:

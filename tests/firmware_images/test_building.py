@@ -216,7 +216,7 @@ def test_summary_tells_what_is_inside_but_no_secrets(agent):
     assert lines[0] == "image       node n7 on ESP32 (WROOM, DevKitC and most others)"
     assert "firmware    MicroPython v1.28.0 on 2026-04-06, " in told
     assert "which nobody vouches for; --sha256 checks it" in told
-    assert f"{len(image.files)} of {sum(map(len, image.files.values())):,} bytes" in told
+    assert f"{len(image.files)} with {sum(map(len, image.files.values())):,} bytes" in told
     assert "of the 1,966,080 bytes at 0x220000, " in told
     assert image.sha256 == hashlib.sha256(image.merged).hexdigest() and image.sha256 in told
     assert "key with fingerprint " in told
@@ -243,6 +243,17 @@ def test_what_does_not_fit_is_refused_with_both_sizes(agent, monkeypatch):
     said = str(caught.value)
     assert said.startswith("the files do not fit: ")
     assert "the board's file system has 868,352 bytes in blocks of 4,096" in said
+
+
+def test_files_longer_than_the_cache_of_the_board_have_blocks_of_their_own():
+    """The board would read one that stands among the names into a cache that is too small."""
+    pytest.importorskip("littlefs", reason="needs littlefs-python: pip install 'fieldconf[test]'")
+    where = boards.load("esp32").filesystem
+
+    short, long = (littlefs_image.pack({"a": b"x" * n}, where, 65536) for n in (100, 150))
+
+    used = [littlefs_image.used_bytes(one, where) for one in (short, long)]
+    assert used[1] == used[0] + where.block_size
 
 
 def test_damaged_file_system_is_refused(agent):
