@@ -81,6 +81,18 @@ class Target(ABC):
         self.fleet = fleet
         self.folder = folder
 
+    @classmethod
+    def offers(cls, properties: Mapping[str, str]) -> Mapping[str, str] | None:
+        """Return which installers nodes made with these properties will have.
+
+        Each with "", or with why it cannot be used there: "needs puppet: install puppet-agent".
+        None, unless a target knows better: nobody can tell before the node is there.
+
+        Raises:
+            TargetError: a property is refused.
+        """
+        return None
+
     @abstractmethod
     def create(self, order: Order) -> Machine:
         """Make the machine, or return the one that runs; do not wait for its agent.

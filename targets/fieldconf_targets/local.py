@@ -10,13 +10,14 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import fieldconf_microagent
+from fieldconf_microagent import installers
 
 from . import processes
-from .api import ABSENT, DEAD, RUNNING, Machine, Order, Target, TargetError
+from .api import ABSENT, DEAD, RUNNING, Machine, Order, Setting, Target, TargetError, values
 
 #: Marks the agent and whatever its steps start; the folder is unique on this box.
 NODE_VARIABLE = "FIELDCONF_NODE"
@@ -27,18 +28,50 @@ TAG_FILE = "tag.json"
 PID_FILE = "agent.pid"
 LOG_FILE = "agent.log"
 _LOG_BYTES = 1 << 20
+_ANSWERS = {"yes": True, "no": False}
+
+
+def paths(text: str) -> list[str]:
+    """Return the paths in a text; a ValueError where one is not absolute."""
+    found = [path.strip() for path in text.split(",")]
+    if not all(os.path.isabs(path) for path in found):
+        raise ValueError(text)
+    return found
+
+
+def yes_or_no(text: str) -> bool:
+    """Return True for yes, False for no; a ValueError for anything else."""
+    if text not in _ANSWERS:
+        raise ValueError(text)
+    return _ANSWERS[text]
 
 
 class LocalTarget(Target):
     """Runs each node's agent as a process of this box."""
 
     handler = "local"
+    settings = (
+        Setting(
+            "roots", paths, [], "absolute paths that the installer file may write to, with commas"
+        ),
+        Setting(
+            "simulate", yes_or_no, False, "yes or no: whether no step of a recipe is to be run"
+        ),
+    )
 
     def __init__(self, fleet: str, folder: Path) -> None:
         super().__init__(fleet, folder)
         # Only for those that this process started: somebody has to fetch their exit status.
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._lock = threading.Lock()
+
+    @classmethod
+    def offers(cls, properties: Mapping[str, str]) -> Mapping[str, str] | None:
+        if values(cls, properties)["simulate"]:
+            return None
+        # Its agents run on this box, with this Python and this PATH.
+        found = installers.load({}, lambda level, text: None)
+        return dict.fromkeys(found, "") | installers.lacking(found)
 
     def create(self, order: Order) -> Machine:
         with self._lock:
@@ -124,7 +157,10 @@ class LocalTarget(Target):
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o700)
         tag = {"fleet": self.fleet, "node": order.node, "path": order.path}
-        _write_private(folder / SETTINGS_FILE, json.dumps(dict(order.home), indent=1))
+        chosen = {
+            name: value for name, value in values(type(self), order.properties).items() if value
+        }
+        _write_private(folder / SETTINGS_FILE, json.dumps({**order.home, **chosen}, indent=1))
         _write_private(folder / TAG_FILE, json.dumps(tag))
 
 

@@ -7,7 +7,7 @@ runs and nothing is kept on disk. When this process ends, its machines are gone.
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +41,13 @@ class MemoryTarget(Target):
         self._nodes: dict[str, MemoryNode] = {}
         self._lock = threading.Lock()
 
+    @classmethod
+    def offers(cls, properties: Mapping[str, str]) -> Mapping[str, str]:
+        chosen = values(cls, properties)["installers"].split(",")
+        return {name.strip(): "" for name in chosen}
+
     def create(self, order: Order) -> Machine:
-        chosen = values(type(self), order.properties)
-        installers = tuple(name.strip() for name in chosen["installers"].split(","))
+        installers = tuple(self.offers(order.properties))
         with self._lock:
             node = self._nodes.get(order.node)
             if node is None or not node.is_running():

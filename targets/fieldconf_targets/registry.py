@@ -44,6 +44,14 @@ def target_class(handler: str) -> type[Target]:
     )
 
 
+def offers(handler: str, properties: Mapping[str, str]) -> Mapping[str, str] | None:
+    """Return what `Target.offers` says; None for a target that is not known."""
+    try:
+        return target_class(handler).offers(properties)
+    except TargetError:
+        return None
+
+
 def checked(found: object, handler: str) -> type[Target]:
     """Return the class if it is a target.
 

@@ -188,18 +188,38 @@ def test_an_older_store_is_copied_and_brought_forward(tmp_path, monkeypatch):
     def migrate(connection):
         connection.execute(sqlalchemy.text("UPDATE changes SET text = 'after'"))
 
-    monkeypatch.setattr(store_module, "SCHEMA", 2)
-    monkeypatch.setattr(store_module, "MIGRATIONS", {1: migrate})
+    now = store_module.SCHEMA
+    monkeypatch.setattr(store_module, "SCHEMA", now + 1)
+    monkeypatch.setattr(store_module, "MIGRATIONS", {now: migrate})
     store = Store(tmp_path)
     assert loaded(store)["changes"][0]["text"] == "after"
-    assert store.setting("schema") == 2
+    assert store.setting("schema") == now + 1
     store.close()
 
-    engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path / 'fleet.schema1'}")
+    engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path / f'fleet.schema{now}'}")
     with engine.connect() as connection:
         text = connection.execute(sqlalchemy.text("SELECT text FROM changes")).scalar()
     engine.dispose()
     assert text == "before"
+
+
+def test_an_application_of_before_simulations_is_no_simulation(tmp_path):
+    row = {"id": "a", "name": "shop", "ref": "r", "target": None, "bindings": {}, "digests": {}}
+    store = Store(tmp_path)
+    store.commit([("store", "applications", "a", {**row, "created": 1, "simulate": True})])
+    store.close()
+    engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path / FILE}")
+    with engine.begin() as connection:
+        for statement in (
+            "ALTER TABLE applications DROP COLUMN simulate",
+            "UPDATE settings SET value = x'01' WHERE name = 'schema'",
+        ):
+            connection.execute(sqlalchemy.text(statement))
+    engine.dispose()
+
+    store = Store(tmp_path)
+    assert loaded(store)["applications"] == [{**row, "created": 1, "simulate": None}]
+    store.close()
 
 
 def test_a_migration_that_fails_leaves_the_store_as_it_was(tmp_path, monkeypatch):
@@ -212,8 +232,8 @@ def test_a_migration_that_fails_leaves_the_store_as_it_was(tmp_path, monkeypatch
         connection.execute(sqlalchemy.text("UPDATE nothing SET text = 'x'"))
 
     with monkeypatch.context() as patch:
-        patch.setattr(store_module, "SCHEMA", 2)
-        patch.setattr(store_module, "MIGRATIONS", {1: migrate})
+        patch.setattr(store_module, "MIGRATIONS", {store_module.SCHEMA: migrate})
+        patch.setattr(store_module, "SCHEMA", store_module.SCHEMA + 1)
         with pytest.raises(StoreError, match="cannot open"):
             Store(tmp_path)
 

@@ -103,11 +103,11 @@ class Desk:
         self.effects += effects
         return effects
 
-    def deploy(self, what, digests=None, name="shop", target=None):
+    def deploy(self, what, digests=None, name="shop", target=None, simulate=False):
         ref = f"{what.name}-{what.version}"
         self.templates[ref] = what
         digests = {"Web": WEB_DIGEST} if digests is None else digests
-        result = self.fleet.deploy(self.now, what, ref, digests, name, target)
+        result = self.fleet.deploy(self.now, what, ref, digests, name, target, simulate)
         self.take()
         return result
 

@@ -22,11 +22,19 @@ from .common import (
 )
 from .remote import Remote
 
+_target_option = click.option(
+    "--target", help="Where its nodes come from, such as local or memory."
+)
+_simulate_option = click.option(
+    "--simulate", is_flag=True, help="Run no step of any recipe; write down what it would be told."
+)
+
 
 @click.command(
     epilog=examples(
         "fieldconf deploy examples/web-cluster",
         "fieldconf deploy shop.zip --name shop-test --no-wait",
+        "fieldconf deploy shop --name rehearsal --simulate",
     )
 )
 @click.argument("template", type=click.Path(path_type=Path))
@@ -35,7 +43,8 @@ from .remote import Remote
     shell_complete=completing.applications,
     help="Name of the application. [default: the template's]",
 )
-@click.option("--target", help="Where its nodes come from, such as local or memory.")
+@_target_option
+@_simulate_option
 @wait_option
 @json_option
 @remote_option
@@ -43,6 +52,7 @@ def deploy(
     template: Path,
     name: str | None,
     target: str | None,
+    simulate: bool,
     wait: bool,
     timeout: float | None,
     as_json: bool,
@@ -52,7 +62,7 @@ def deploy(
 
     If there is an application of that name, it is changed to what the template says.
     """
-    answer = remote.deploy(template, name, target)
+    answer = remote.deploy(template, name, target, simulate)
     if as_json:
         print_json(answer)
         return 0
@@ -68,11 +78,20 @@ def deploy(
     shell_complete=completing.applications,
     help="Name of the application. [default: the template's]",
 )
+@_target_option
+@_simulate_option
 @json_option
 @remote_option
-def plan(template: Path, name: str | None, as_json: bool, remote: Remote) -> None:
+def plan(
+    template: Path,
+    name: str | None,
+    target: str | None,
+    simulate: bool,
+    as_json: bool,
+    remote: Remote,
+) -> None:
     """Tell what deploying the TEMPLATE would change; change nothing."""
-    found = remote.plan(template, name)
+    found = remote.plan(template, name, target, simulate)
     if as_json:
         print_json(found)
         return

@@ -41,13 +41,21 @@ class Remote:
             raise
         return found
 
-    def deploy(self, path: str | Path, name: str | None = None, target: str | None = None) -> Row:
+    def deploy(
+        self,
+        path: str | Path,
+        name: str | None = None,
+        target: str | None = None,
+        simulate: bool = False,
+    ) -> Row:
         """Make an application of a template, or change the one of that name."""
         template = self.upload(path)
         name = name or str(template["name"])
         body: Row = {"template": template["id"]}
         if target is not None:
             body["target"] = target
+        if simulate:
+            body["simulate"] = True
         if self._is_there(name):
             answer = self.client.put(f"/applications/{part(name)}/template", body)
         else:
@@ -62,10 +70,16 @@ class Remote:
                 raise
         return False
 
-    def plan(self, path: str | Path, name: str | None = None) -> Row:
-        """Tell what `deploy` would change."""
+    def plan(
+        self,
+        path: str | Path,
+        name: str | None = None,
+        target: str | None = None,
+        simulate: bool = False,
+    ) -> Row:
+        """Tell what `deploy` would change; refused where that would be refused."""
         template = self.upload(path)
-        query = {"application": name}
+        query = {"application": name, "target": target, "simulate": "true" if simulate else None}
         found: Row = self.client.get(f"/templates/{template['id']}/plan", **query)
         return {
             **found,

@@ -104,6 +104,7 @@ def _status_text(told: dict[str, Any], is_screen: bool = False) -> str:
     is_long = is_screen and count > shutil.get_terminal_size().lines - 1
     for app in told["applications"]:
         head = f"{app['name']} ({app['template']} {app['version']})"
+        head += ", simulated: no recipe runs" if app.get("simulate") else ""
         rows = instance_rows(app)
         odd = [row for row in rows if row[1] != states.STARTED or row[3]] if is_long else rows
         text = head + "\n" + table(("instance", "state", "address", ""), [*odd])

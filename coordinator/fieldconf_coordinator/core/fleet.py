@@ -36,6 +36,7 @@ from fieldconf_microagent.envelope import EnvelopeError
 from ..errors import FleetError as FleetError
 from . import ports, restoring, status
 from .changes import Changes
+from .fitting import OffersOf
 from .inventory import Inventory
 from .machines import TOMBSTONE_MS, Identity, Machines
 from .model import CREATING, EMPTYING, FORGETTING, UP, Definition, Node, World
@@ -73,6 +74,8 @@ class Fleet:
         wall: returns ms since 1970, for stamps that people read and that outlive a restart.
         port_is_taken: tells whether somebody else uses a port of the coordinator's box.
         first_port: where random ports on the coordinator's box begin.
+        offers_of: handler and properties of a target → the installers that its nodes will have,
+            with why they cannot be used or ""; None where that is not known before.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class Fleet:
         wall: Callable[[], int] = lambda: 0,
         port_is_taken: Callable[[int], bool] = lambda port: False,
         first_port: int = ports.FIRST,
+        offers_of: OffersOf = lambda handler, properties: None,
     ) -> None:
         self.domain = domain
         self.fleet_id = fleet_id
@@ -100,7 +104,9 @@ class Fleet:
         self._changes = changes = Changes(world, outbox, wall)
         self._machines = machines = Machines(world, outbox, wants, orders, timers, identity)
         self._reports = Reports(world, outbox, wants, machines, orders, timers, domain, wall)
-        self._requests = Requests(world, outbox, wants, machines, orders, changes, identity)
+        self._requests = Requests(
+            world, outbox, wants, machines, orders, changes, identity, offers_of
+        )
         self._inventory = Inventory(world, outbox, machines.pool)
         #: What changed, for whoever watches.
         self.news = News(world, changes)
@@ -307,6 +313,7 @@ class Fleet:
         digests: Mapping[str, bytes],
         name: str,
         target: str | None = None,
+        simulate: bool = False,
     ) -> dict[str, Any]:
         """Make an application, or change the one of that name to this template.
 
@@ -317,6 +324,7 @@ class Fleet:
             digests: component → digest of its recipe's manifest; none for no recipe.
             name: of the application.
             target: where its nodes come from.
+            simulate: no step of a recipe is to be run; one that is simulated stays so.
 
         Returns:
             ``{"change": id, "application": id}``.
@@ -325,12 +333,18 @@ class Fleet:
             FleetError: nothing has changed. So for all requests.
         """
         self._at(now)
-        return self._requests.deploy(template, ref, digests, name, target)
+        return self._requests.deploy(template, ref, digests, name, target, simulate)
 
-    def plan(self, template: Template, digests: Mapping[str, bytes], name: str) -> dict[str, Any]:
+    def plan(
+        self,
+        template: Template,
+        digests: Mapping[str, bytes],
+        name: str,
+        target: str | None = None,
+        simulate: bool = False,
+    ) -> dict[str, Any]:
         """Tell what `deploy` would do: ``{"add": [path…], "remove": […], "upgrade": […], …}``."""
-        app, plan = self._requests.plan(template, digests, name)
-        return plan.shown(name, app is None)
+        return self._requests.shown_plan(template, digests, name, target, simulate)
 
     def set_wish(
         self, now: int, app: str, path: str | None, wish: str, force: bool = False

@@ -38,11 +38,11 @@ def have(payload: bytes) -> dict[str, Any]:
 
 
 def about(info: dict[str, Any]) -> tuple[tuple[Any, ...], int | None, str | None]:
-    """Return (agent, platform, installers), free memory and address from what a node is."""
+    """Return (agent, platform, installers, simulates), free memory, address from what a node is."""
     agent, platform = str(info.get("agent", "")), str(info.get("py", ""))
     memory, address = info.get("mem"), info.get("ip")
     return (
-        (agent[:32], platform[:128], names(info.get("inst"))),
+        (agent[:32], platform[:128], names(info.get("inst")), info.get("sim") is True),
         memory if type(memory) is int else None,
         address[:64] if type(address) is str else None,
     )

@@ -12,6 +12,7 @@ from ..errors import FleetError
 from . import building, kinds
 from .building import Builder, Spec
 from .changes import Changes
+from .fitting import Fitting, Future, OffersOf
 from .machines import Identity, Machines
 from .model import Application, Instance, World
 from .orders import Orders
@@ -38,6 +39,7 @@ class Requests:
         orders: Orders,
         changes: Changes,
         identity: Identity,
+        offers_of: OffersOf,
     ) -> None:
         self._world = world
         self._outbox = outbox
@@ -47,6 +49,7 @@ class Requests:
         self._changes = changes
         self._identity = identity
         self.placing = Placing(world, outbox)
+        self._fitting = Fitting(world, identity, offers_of)
 
     # -- finding things
 
@@ -111,22 +114,12 @@ class Requests:
         digests: Mapping[str, bytes],
         name: str,
         target: str | None,
+        simulate: bool,
     ) -> dict[str, Any]:
-        app, plan = self.plan(template, digests, name)
-        is_new = app is None
-        if app is None:
-            app = Application(self._new_app_id(), name, template, ref)
-            app.target = target
-            app.created = self._identity.wall()
-        elif target is not None and target != (app.target or target):
-            raise FleetError(
-                "conflict",
-                f"{name} uses the target {app.target}",
-                "undeploy and delete it, then deploy it with the other target",
-            )
-        builder = Builder(self._world, self._identity.handler_of, app, template.graph, plan.kinds)
-        made = builder.build(plan.add())
-        kept = self._work_out(app, plan, builder)
+        found, plan = self.plan(template, digests, name)
+        app = found or self._new(template, ref, name, target, simulate)
+        _keep_to_it(app, target, simulate)
+        made, kept = self._built(app, template, plan)
         # Nothing is refused from here on.
         app.use(template, ref)
         app.kinds, app.digests, app.lost_ms = plan.kinds, dict(digests), plan.lost_ms
@@ -140,8 +133,48 @@ class Requests:
         self._refresh(app, app.scoped())
         self._mark_bound(app)
         text = f"deploy {template.name} {template.version}"
-        change = self._begin(app, text if is_new else "change: " + text, None)
+        change = self._begin(app, "change: " + text if found else text, None)
         return {**change, "application": app.id}
+
+    def shown_plan(
+        self,
+        template: Template,
+        digests: Mapping[str, bytes],
+        name: str,
+        target: str | None,
+        simulate: bool,
+    ) -> dict[str, Any]:
+        """Return what `deploy` would do, refused where that would be refused."""
+        found, plan = self.plan(template, digests, name)
+        app = found or self._new(template, "", name, target, simulate)
+        _keep_to_it(app, target, simulate)
+        self._built(app, template, plan)
+        return plan.shown(name, found is None)
+
+    def _new(
+        self, template: Template, ref: str, name: str, target: str | None, simulate: bool
+    ) -> Application:
+        app = Application(self._new_app_id(), name, template, ref)
+        app.target, app.simulate = target, simulate
+        app.created = self._identity.wall()
+        return app
+
+    def _built(
+        self, app: Application, template: Template, plan: Plan
+    ) -> tuple[list[Instance], list[tuple[Instance, kinds.Worked]]]:
+        """Return the new instances, and the others with what they will export.
+
+        Raises:
+            FleetError: some node could not run what it should.
+        """
+        builder = Builder(self._world, self._identity.handler_of, app, template.graph, plan.kinds)
+        made = builder.build(plan.add())
+        kept = self._work_out(app, plan, builder)
+        future = [Future(one, one.kind, one.values, one.magic) for one in made]
+        future += [Future(one, plan.keep[one.path][0], *worked) for one, worked in kept]
+        self._fitting.check_installers(app, future)
+        self._fitting.check_sizes(app, future)
+        return made, kept
 
     def _work_out(
         self, app: Application, plan: Plan, builder: Builder
@@ -260,6 +293,11 @@ class Requests:
     def _add(self, app: Application, specs: list[Spec]) -> None:
         builder = Builder(self._world, self._identity.handler_of, app, app.graph, app.kinds)
         made = builder.build(specs)
+        future = [Future(one, one.kind, one.values, one.magic) for one in made]
+        self._fitting.check_installers(app, future)
+        staying = (one for one in app.instances.values() if not one.leaving)
+        future += [Future(one, one.kind, one.values, one.magic) for one in staying]
+        self._fitting.check_sizes(app, future)
         building.put(self._world, self._outbox, app, made)
         self._refresh(app, {instance.scope for instance in made})
 
@@ -381,6 +419,26 @@ class Requests:
         self._wants.providers.mark_bound(app, prefix)
         self._wants.providers.mark_outside(app, prefix)
         return self._begin(app, f"bind {prefix} to {', '.join(bound_names) or 'nothing'}", None)
+
+
+def _keep_to_it(app: Application, target: str | None, simulate: bool) -> None:
+    """Refuse to change what an application was made with.
+
+    Raises:
+        FleetError: it is to have another target, or to be simulated.
+    """
+    if target is not None and target != (app.target or target):
+        raise FleetError(
+            "conflict",
+            f"{app.name} uses the target {app.target}",
+            "undeploy and delete it, then deploy it with the other target",
+        )
+    if simulate and not app.simulate:
+        raise FleetError(
+            "conflict",
+            f"{app.name} is there for real and cannot become a simulation",
+            "deploy it under another name",
+        )
 
 
 def _wish_for_all(app: Application, wish: str) -> list[Instance]:

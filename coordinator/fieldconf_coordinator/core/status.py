@@ -44,6 +44,7 @@ def _about(world: World, app: Application) -> dict[str, Any]:
         "version": app.template_version,
         "ref": app.ref,
         "target": app.target,
+        "simulate": app.simulate,
         "bindings": bindings,
         "created": app.created,
     }
@@ -86,7 +87,7 @@ def problem(one: Instance) -> dict[str, Any] | None:
 
 def node(world: World, one: Node) -> dict[str, Any]:
     """Return one node."""
-    agent, platform, installers = one.info or (None, None, ())
+    agent, platform, installers, simulates = one.info or (None, None, (), False)
     return {
         "id": one.id,
         "application": one.app.name,
@@ -104,6 +105,7 @@ def node(world: World, one: Node) -> dict[str, Any]:
         "platform": platform,
         "memory": one.memory,
         "installers": list(installers),
+        "simulates": simulates,
         "tags": tags_of(world, one),
         "refused": one.refused,
         "duplicate": list(one.hardware) if one.duplicate else None,

@@ -166,7 +166,7 @@ class Wants:
             "path": root.path,
             "lost": app.lost_ms,
             "i": [
-                _entry(instance, instance in holding)
+                _entry(instance, instance in holding, app.simulate)
                 for instance in root.members
                 if not instance.leaving or instance in holding
             ],
@@ -187,7 +187,7 @@ def _holding(root: Instance) -> set[Instance]:
     }
 
 
-def _entry(instance: Instance, holds_nodes: bool) -> dict[str, Any]:
+def _entry(instance: Instance, holds_nodes: bool, simulate: bool) -> dict[str, Any]:
     kind = instance.kind
     wish = instance.wish
     if holds_nodes and (instance.leaving or wish == states.NOT_DEPLOYED):
@@ -213,6 +213,8 @@ def _entry(instance: Instance, holds_nodes: bool) -> dict[str, Any]:
     if kind.digest is not None:
         entry["d"] = kind.digest
     options = instance_options(kind.options, instance.data)
+    if simulate:
+        options = {**options, "simulate": 1}
     if options:
         entry["o"] = options
     return entry

@@ -30,6 +30,7 @@ _APPLICATION = record(
     version=text(),
     ref={**text(64), "description": "the template's id"},
     target=or_null(text()),
+    simulate={**YES_NO, "description": "no step of a recipe is run"},
     created=TIME,
     bindings=_BINDINGS,
     instances=COUNTS,
@@ -44,7 +45,7 @@ def list_applications(call: Call) -> Answer:
 def create_application(call: Call) -> Any:
     """Deploy a template under a name; it is refused when there is such an application."""
     kept = call.rest.kept(call.body["template"])
-    return call.once(_create, kept=kept, **_of(call.body, "name", "target"))
+    return call.once(_create, kept=kept, **_of(call.body, "name", "target", "simulate"))
 
 
 def _create(service: Service, now: int, asked: questions.Asked) -> Any:
@@ -60,7 +61,10 @@ def _create(service: Service, now: int, asked: questions.Asked) -> Any:
         )
     target = asked.get("target")
     check_targets(service, kept.template, target)
-    answer = service.fleet.deploy(now, kept.template, kept.ref, kept.digests, name, target)
+    simulate = asked.get("simulate") or False
+    answer = service.fleet.deploy(
+        now, kept.template, kept.ref, kept.digests, name, target, simulate
+    )
     return {**answer, "name": name}
 
 
@@ -86,14 +90,17 @@ def _delete(service: Service, now: int, asked: questions.Asked) -> Any:
 def change_template(call: Call) -> Any:
     """Change the application to another template, or another version of it."""
     kept = call.rest.kept(call.body["template"])
-    return call.ask(_change, app=call.params["app"], kept=kept, target=call.body.get("target"))
+    chosen = {"target": call.body.get("target"), "simulate": call.body.get("simulate", False)}
+    return call.ask(_change, app=call.params["app"], kept=kept, **chosen)
 
 
 def _change(service: Service, now: int, asked: questions.Asked) -> Any:
     app, kept = questions.application_of(service, asked["app"]), asked["kept"]
     target = asked["target"]
     check_targets(service, kept.template, target)
-    return service.fleet.deploy(now, kept.template, kept.ref, kept.digests, app.name, target)
+    return service.fleet.deploy(
+        now, kept.template, kept.ref, kept.digests, app.name, target, asked["simulate"]
+    )
 
 
 def describe_graph(call: Call) -> Any:
@@ -166,6 +173,7 @@ _COMPONENT = record(
 )
 _CREATED = record("change application name", change=text(20), application=text(20), name=NAME)
 _TEMPLATE = text(64, minLength=1, description="id of an uploaded template")
+_SIMULATE = {**YES_NO, "description": "run no step of a recipe, write down what it is told"}
 _AT = Parameter("path", PATH, "Of the instance.", required=True)
 _BASE = "/api/v1/applications"
 _APP = _BASE + "/{app}"
@@ -188,7 +196,7 @@ ROUTES = [
         "operator",
         "Create an application from a template.",
         _CREATED,
-        record("template", template=_TEMPLATE, name=NAME, target=or_null(NAME)),
+        record("template", template=_TEMPLATE, name=NAME, target=or_null(NAME), simulate=_SIMULATE),
         status=202,
         creates=True,
         example={"template": "0c9e4f1b7a52…", "name": "shop", "target": "local"},

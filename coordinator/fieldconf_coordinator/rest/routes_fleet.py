@@ -29,6 +29,7 @@ _NODE = record(
     platform=or_null(text()),
     memory=or_null(whole(0, 1 << 53)),
     installers=items(text()),
+    simulates=or_null({**YES_NO, "description": "runs no step of a recipe"}),
     tags=items(text(inventory.LONGEST)),
     refused=or_null(text()),
 )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..service.service import Service
+from ..service.service import Service, check_targets
 from . import questions
 from .common import COUNT, NAME, PAGE, PATH, TIME, YES_NO, page_of
 from .envelope import Answer, Raw, page
@@ -78,12 +78,14 @@ def plan(call: Call) -> Any:
     """Tell what deploying the template would change."""
     kept = call.rest.kept(call.params["template"])
     name = call.query.get("application") or kept.template.name
-    return call.ask(_plan, kept=kept, name=name)
+    target, simulate = call.query.get("target"), call.query.get("simulate", False)
+    return call.ask(_plan, kept=kept, name=name, target=target, simulate=simulate)
 
 
 def _plan(service: Service, now: int, asked: questions.Asked) -> Any:
-    kept = asked["kept"]
-    return service.fleet.plan(kept.template, kept.digests, asked["name"])
+    kept, target = asked["kept"], asked["target"]
+    check_targets(service, kept.template, target)
+    return service.fleet.plan(kept.template, kept.digests, asked["name"], target, asked["simulate"])
 
 
 _BASE = "/api/v1/templates"
@@ -141,7 +143,11 @@ ROUTES = [
         "viewer",
         "What would deploying it change?",
         _PLAN,
-        query=(Parameter("application", NAME, "Name of the application; the template's unless."),),
+        query=(
+            Parameter("application", NAME, "Name of the application; the template's unless."),
+            Parameter("target", NAME, "Where its nodes would come from."),
+            Parameter("simulate", YES_NO, "Whether no step of a recipe would be run."),
+        ),
         shown={
             "application": "shop",
             "new": False,

@@ -23,7 +23,7 @@ from typing import Any
 
 from fieldconf_dsl.model import Template
 from fieldconf_microagent import codec, compat
-from fieldconf_targets.registry import handlers
+from fieldconf_targets.registry import handlers, offers
 
 from ..brokers.broker import BrokerLink
 from ..brokers.supervised import Broker, is_free
@@ -104,6 +104,7 @@ class Service:
         self.templates = Templates(data / "templates", self.recipes)
         self.fleet_id = self._fleet_id()
         self._keys: dict[str, bytes] = {}
+        self._logins: dict[str, bytes] = {}
         self.link = BrokerLink(broker, options.domain, self.fleet_id, options.keepalive_s)
         self.workers = Workers(self.fleet_id, data / "nodes", self._home, self.link.wake)
         self._serving = Serving(self.recipes, options.domain)
@@ -127,7 +128,7 @@ class Service:
             "event": self._event,
             "log": self._log,
         }
-        self.fleet = self._restored()
+        self._restore()
         self._collect()
 
     # -- called from other threads
@@ -322,7 +323,7 @@ class Service:
         """Refuse the requests, and go back to what is on disk."""
         for request, _ in answers:
             _give(request, error)
-        self.fleet = self._restored()
+        self._restore()
         self.feed.restart(self.fleet.news)
         self.fleet.on_link(self._clock.now_ms(), self.connected)
 
@@ -331,16 +332,23 @@ class Service:
         if table not in ("nodes", "enrolled"):
             return
         if row is not None:
-            self._logins_changed |= self._keys.get(node) != row["key"]
             self._keys[node] = row["key"]
+            login = self._login(node)
+            self._logins_changed |= self._logins.get(node) != login
+            self._logins[node] = login
         elif node not in self.fleet.world.enrolled:
-            del self._keys[node]
+            del self._keys[node], self._logins[node]
             self.outputs.forget(node)
             self._logins_changed = True
 
+    def _login(self, node: str) -> bytes:
+        """Return what a node's password at the broker follows from: it outlives an approval."""
+        one = self.fleet.world.enrolled.get(node)
+        return (one.former or one.key) if one is not None else self._keys[node]
+
     def _admit(self) -> None:
         """Let the nodes log in at the broker."""
-        words = {node: self.broker.password(key) for node, key in self._keys.items()}
+        words = {node: self.broker.password(key) for node, key in self._logins.items()}
         try:
             self.broker.admit({node: word for node, word in words.items() if word is not None})
             self._logins_changed = False
@@ -383,6 +391,11 @@ class Service:
             self.store.commit([("store", "settings", "fleet", {"name": "fleet", "value": known})])
         return str(known)
 
+    def _restore(self) -> None:
+        self.fleet = self._restored()
+        self._logins = {node: self._login(node) for node in self._keys}
+        self._admit()
+
     def _restored(self) -> Fleet:
         """Return the core as the store knows it."""
         rows = self.store.load()
@@ -394,6 +407,7 @@ class Service:
             lambda: time.time_ns() // 1_000_000,
             lambda port: not is_free(port),
             first_of(self.fleet_id),
+            offers,
         )
         refs = {row["ref"] for row in rows.get("applications", ())}
         try:
@@ -402,7 +416,6 @@ class Service:
             raise StoreError(f"cannot start: {error}; restore it from a backup") from error
         tables = (rows.get("enrolled", ()), rows.get("nodes", ()))
         self._keys = {row["id"]: row["key"] for table in tables for row in table}
-        self._admit()
         return fleet
 
     def _collect(self) -> None:
@@ -441,7 +454,13 @@ def _deploy(service: Service, now: int, asked: dict[str, Any]) -> Any:
     check_targets(service, kept.template, asked.get("target"))
     name = asked.get("name") or kept.template.name
     answer = service.fleet.deploy(
-        now, kept.template, kept.ref, kept.digests, name, asked.get("target")
+        now,
+        kept.template,
+        kept.ref,
+        kept.digests,
+        name,
+        asked.get("target"),
+        asked.get("simulate", False),
     )
     warnings = [{**problem.as_json(), "text": str(problem)} for problem in kept.warnings]
     return {**answer, "name": name, "warnings": warnings}
