@@ -9,6 +9,7 @@ Then everything is compared anew and what is missing written in smaller pieces, 
 all. Noise may turn code into other code, too: hence the comparison at the end.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,10 +18,13 @@ from .flash_errors import BoardError, FlashError, NoSense
 from .raw_repl import Line, RawRepl
 
 MAIN = "main.py"
+SETTINGS = "settings.json"
 #: What a `main.py` is kept as that is not ours.
 KEPT_MAIN = "main_before_fieldconf.py"
 #: In these folders nothing but ours may lie; a file of an older agent could be loaded.
 OWN_FOLDERS = ("lib/fieldconf_microagent",)
+#: What the agent was told, and what it made of it, for the node that it was then.
+STATE_FOLDERS = ("state", "recipes", "parts", "data")
 _OURS = b"fieldconf_microagent"
 _TRIES = 4
 
@@ -66,12 +70,11 @@ def flash(
     files: Mapping[str, bytes],
     advance: Advance = lambda what, done, total: None,
     needs: Needs = AGENT,
-    forget: Sequence[str] = (),
 ) -> Outcome:
     """Make a board hold `files`, each read back and compared, and leave it in its raw REPL.
 
-    `files` is content by path, as in ``{"lib/fieldconf_microagent/agent.mpy": b"..."}``; the
-    folders `forget` are removed when any file is written: they hold what another node left.
+    `files` is content by path, as in ``{"lib/fieldconf_microagent/agent.mpy": b"..."}``. A board
+    that was another node, or has a new key, forgets what it was told before.
 
     Raises:
         LineLost: the cable; the board is as if it had lost power, and can be flashed again.
@@ -79,7 +82,7 @@ def flash(
             not be made to hold them (`NoSense`), and can be flashed again.
         KeyboardInterrupt: the person stopped it; the board was left at its prompt, tidy.
     """
-    job = _Job(RawRepl(line), files, advance, needs, forget)
+    job = _Job(RawRepl(line), files, advance, needs)
     for number in range(_TRIES):
         try:
             return job.run(smaller=number)
@@ -101,18 +104,12 @@ class _Job:
     """What shall be on which board, until it is."""
 
     def __init__(
-        self,
-        repl: RawRepl,
-        files: Mapping[str, bytes],
-        advance: Advance,
-        needs: Needs,
-        forget: Sequence[str],
+        self, repl: RawRepl, files: Mapping[str, bytes], advance: Advance, needs: Needs
     ) -> None:
         self._repl = repl
         self._files = files
         self._advance = advance
         self._needs = needs
-        self._forget = forget
         self._kept: int | None = None
         self._written: list[str] = []
         self._removed: list[str] = []
@@ -155,8 +152,9 @@ class _Job:
         for path in old:
             board.remove(path)
             self._removed.append(path)
-        for folder in self._forget:
-            board.remove_tree(folder)
+        if self._needs.files and self._is_somebody_else(board):
+            for folder in STATE_FOLDERS:
+                board.remove_tree(folder)
         self._write(board, sorted(differ, key=lambda path: (path == MAIN, path)))
         if self._compare(board, "verifying"):
             raise NoSense("the files do not read back as they were written", AGAIN, kind="verify")
@@ -176,6 +174,11 @@ class _Job:
             return []
         there = (path for folder in OWN_FOLDERS for path in board.walk(folder))
         return [path for path in there if path not in self._files]
+
+    def _is_somebody_else(self, board: BoardFiles) -> bool:
+        """Tell whether the board has an identity, and gets another one."""
+        old, new = board.read(SETTINGS), self._files.get(SETTINGS)
+        return old is not None and new is not None and _identity(old) != _identity(new)
 
     def _write(self, board: BoardFiles, paths: Sequence[str]) -> None:
         total = sum(len(self._files[path]) for path in paths)
@@ -199,6 +202,14 @@ def _put_main_aside(board: BoardFiles) -> None:
         board.rename(MAIN, KEPT_MAIN)
     else:
         board.remove(MAIN)
+
+
+def _identity(settings: bytes) -> tuple[object, ...] | None:
+    try:
+        known = json.loads(settings)
+        return tuple(known.get(name) for name in ("fleet", "node", "key"))
+    except (ValueError, AttributeError):
+        return None
 
 
 # What a board may say that is no noise: how its last line begins, what it means, what to do.

@@ -65,16 +65,32 @@ def test_only_what_differs_is_written(board):
     assert on_board(board) == newer
 
 
-def test_files_of_an_older_agent_and_of_another_node_go(board):
-    flash(board.port, {**AGENT, "lib/fieldconf_microagent/old.py": b"pass"})
-    for path in ("state/deep/want", "data/kept", "lib/other.py"):
+def leave_behind(board, *paths):
+    for path in paths:
         (board.folder / path).parent.mkdir(parents=True, exist_ok=True)
         (board.folder / path).write_bytes(b"x")
 
-    outcome = flash(board.port, forget=["state"])
+
+def test_files_of_an_older_agent_go_and_others_stay(board):
+    flash(board.port, {**AGENT, "lib/fieldconf_microagent/old.py": b"pass"})
+    leave_behind(board, "state/deep/want", "notes.txt", "lib/other.py")
+
+    outcome = flash(board.port)
 
     assert outcome.removed == ["lib/fieldconf_microagent/old.py"]
-    assert on_board(board) == {**AGENT, "data/kept": b"x", "lib/other.py": b"x"}
+    assert on_board(board) == {
+        **AGENT, "state/deep/want": b"x", "notes.txt": b"x", "lib/other.py": b"x",
+    }  # fmt: skip
+
+
+def test_a_board_that_becomes_another_node_forgets_what_it_was_told(board):
+    flash(board.port)
+    leave_behind(board, "state/deep/want", "data/web/file", "notes.txt")
+    other = {**AGENT, "settings.json": b'{"node": "n2"}'}
+
+    flash(board.port, other)
+
+    assert on_board(board) == {**other, "notes.txt": b"x"}
 
 
 def test_a_program_of_somebody_else_is_stopped_and_kept(board):

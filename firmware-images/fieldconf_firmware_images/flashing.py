@@ -1,0 +1,259 @@
+"""Gets an image onto a board by the way that the board knows, and waits for its first words.
+
+Each way is a module: `flash_esp` (esptool), `flash_repl` (a board that runs MicroPython already),
+`flash_uf2` (a boot loader's drive). Here they are chosen, given their port, and what they did is
+told in sentences. Who listens for the board's first words, and where, is the caller's business.
+"""
+
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import flash_esp, flash_repl, flash_uf2, ports
+from .flash_errors import FlashError, LineLost, NoSense
+from .image import Image
+from .raw_repl import RawRepl
+from .serial_line import BAUD, SerialLine
+
+Advance = Callable[[str, int, int], None]
+Tell = Callable[[str], None]
+#: Answers whether the node of the board was heard since the flashing began; asked again and again.
+Hello = Callable[[], bool]
+
+REPL = "raw-repl"
+_LOOK_S = 0.2
+# From its start to its drive, and to its serial port, a board takes a second or two.
+_BOOT_S = 20.0
+_TAIL = 400
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be flashed where.
+
+    Attributes:
+        port: a serial port, ``auto``, or the folder of a drive or of a desktop's "board".
+        method: as in a board's description; `REPL` serves every board with MicroPython.
+        baud: of the serial line; None for what the board's description says.
+        hello: None: do not wait for the board.
+        patience_s: how long to wait for it.
+    """
+
+    image: Image
+    port: str
+    method: str
+    baud: int | None = None
+    hello: Hello | None = None
+    patience_s: float = 90.0
+
+
+def flash(order: Order, advance: Advance, tell: Tell) -> None:
+    """Flash the board, tell what was done, and wait until it said hello.
+
+    Raises:
+        FlashError: with what to do; running it again goes on where it stopped. Of kind
+            "no-hello": the board holds everything, but was not heard.
+        KeyboardInterrupt: nothing is left open.
+    """
+    way = _WAYS.get(order.method)
+    if way is None:
+        raise FlashError(
+            f"{order.image.board.title} is not flashed",
+            f"make its image with 'fieldconf image {order.image.board.name}'",
+            kind="no-way",
+        )
+    way(order, advance, tell)
+
+
+def _by_esptool(order: Order, advance: Advance, tell: Tell) -> None:
+    board = order.image.board
+    port = ports.chosen(order.port)
+    tell(f"flashing {port} with esptool")
+    baud = order.baud or board.flashing.baud
+    restarted = flash_esp.flash(port, board.chip, order.image.parts, baud, advance)
+    tell("written, read back and compared by the chip's own hashes")
+    if not restarted:
+        tell("press the board's reset button: this line has no wire for it")
+    _wait(order, tell, None)
+
+
+def _by_repl(order: Order, advance: Advance, tell: Tell) -> None:
+    port = ports.chosen(order.port)
+    tell(f"flashing {port} through the REPL")
+    baud = order.baud or (
+        order.image.board.flashing.baud if order.image.board.flashing.method == REPL else BAUD
+    )
+    with SerialLine(port, baud) as line:
+        _tell_outcome(flash_repl.flash(line, order.image.files, advance), tell)
+        flash_repl.restart(line)
+        _wait(order, tell, line)
+
+
+def _tell_outcome(outcome: flash_repl.Outcome, tell: Tell) -> None:
+    tell(f"the board runs {outcome.facts.text}, {outcome.facts.heap // 1024} KB free")
+    if outcome.written:
+        removed = f", {len(outcome.removed)} old ones removed" if outcome.removed else ""
+        same = f", {outcome.kept} were as they should be" if outcome.kept else ""
+        tell(f"{len(outcome.written)} files written and read back{same}{removed}")
+    else:
+        tell(f"all {outcome.kept} files were there already, read and compared")
+
+
+def _by_uf2(order: Order, advance: Advance, tell: Tell) -> None:
+    board, content = order.image.board, order.image.merged
+    wanted = board.flashing.drive
+    assert wanted is not None and content is not None
+    drive = _drive(order.port, wanted, tell)
+    before = _names()
+    tell(f"flashing {drive.folder} by copying")
+    flash_uf2.flash(drive, wanted, content, advance)
+    tell("all blocks arrived: the board starts")
+    line = _line_of_new_port(before)
+    if line is None:
+        tell("not read back: no serial port of the board came up")
+        _wait(order, tell, None)
+        return
+    with line:
+        _read_back(line, order, advance, tell)
+        _wait(order, tell, line)
+
+
+def _drive(port: str, wanted: str, tell: Tell) -> flash_uf2.Drive:
+    """Return the drive that is meant; let a board with MicroPython become one."""
+    folder = Path(port)
+    board = flash_uf2.board_of(folder)
+    if board is not None:
+        return flash_uf2.Drive(folder, folder, board)
+    there = flash_uf2.drives()
+    if port == ports.AUTO and (there or len(_names()) != 1):
+        return flash_uf2.chosen(wanted, there)
+    name = ports.chosen(port)
+    tell(f"asking the MicroPython at {name} for its boot loader")
+    with SerialLine(name) as line:
+        _to_boot_loader(line)
+    deadline = time.monotonic() + _BOOT_S
+    while not flash_uf2.drives() and time.monotonic() < deadline:
+        time.sleep(_LOOK_S)
+    return flash_uf2.chosen(wanted, flash_uf2.drives())
+
+
+def _to_boot_loader(line: SerialLine) -> None:
+    repl = RawRepl(line)
+    repl.enter()
+    try:
+        repl.execute("import machine\nmachine.bootloader()", 2.0)
+    except (LineLost, NoSense):
+        # It went without a word, as it should.
+        pass
+
+
+def _names() -> set[str]:
+    return {port.name for port in ports.found()}
+
+
+def _line_of_new_port(before: set[str]) -> SerialLine | None:
+    """Return a line to the port that came up since `before`, None if none did."""
+    deadline = time.monotonic() + _BOOT_S
+    while time.monotonic() < deadline:
+        new = sorted(_names() - before)
+        try:
+            if new:
+                return SerialLine(new[0])
+        except FlashError as error:
+            # It belongs to us a moment after it came up.
+            if error.kind not in ("no-permission", "busy", "no-port"):
+                raise
+        time.sleep(_LOOK_S)
+    return None
+
+
+def _read_back(line: SerialLine, order: Order, advance: Advance, tell: Tell) -> None:
+    """Compare what the board's file system holds; nothing is written if all is well."""
+    _tell_outcome(flash_repl.flash(line, order.image.files, advance), tell)
+    flash_repl.restart(line)
+
+
+def _by_copy(order: Order, advance: Advance, tell: Tell) -> None:
+    """Put the files into the folder of the desktop's MicroPython, each at once or not at all."""
+    folder = Path(order.port)
+    if not folder.is_dir():
+        raise FlashError(
+            f"{order.port} is no folder",
+            f"{order.image.board.title} has a folder for its flash: make one and name it",
+            kind="no-port",
+        )
+    written = 0
+    files = order.image.files
+    for number, (path, content) in enumerate(sorted(files.items())):
+        written += _put(folder / path, content)
+        advance("writing", number + 1, len(files))
+    tell(f"{written} of {len(files)} files written to {folder}")
+    tell(f"start it with: cd {folder} && micropython main.py")
+    _wait(order, tell, None)
+
+
+def _put(path: Path, content: bytes) -> bool:
+    try:
+        if path.exists() and path.read_bytes() == content:
+            return False
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.replace(name, path)
+    except OSError as error:
+        raise FlashError(f"cannot write {path}: {error.strerror}") from error
+    return True
+
+
+_WAYS: dict[str, Callable[[Order, Advance, Tell], None]] = {
+    "esptool": _by_esptool,
+    REPL: _by_repl,
+    "uf2": _by_uf2,
+    "copy": _by_copy,
+}
+
+
+# -- the board's first words
+
+
+def _wait(order: Order, tell: Tell, line: SerialLine | None) -> None:
+    """Wait until the node was heard; meanwhile read what the board writes on its line."""
+    if order.hello is None:
+        return
+    tell(f"waiting for {order.image.node} to say hello")
+    written = b""
+    deadline = time.monotonic() + order.patience_s
+    while not order.hello():
+        line, new = _listen(line)
+        written = (written + new)[-_TAIL:]
+        # The prompt after a traceback: nothing will come any more.
+        if (b"Traceback" in written and written.endswith(b">>> ")) or time.monotonic() > deadline:
+            raise _not_heard(order, written)
+    tell(f"{order.image.node} said hello")
+
+
+def _listen(line: SerialLine | None) -> tuple[SerialLine | None, bytes]:
+    if line is not None:
+        try:
+            return line, line.read(_LOOK_S)
+        except LineLost:
+            # It took its port along when it restarted; that is no fault.
+            pass
+    time.sleep(_LOOK_S)
+    return None, b""
+
+
+def _not_heard(order: Order, written: bytes) -> FlashError:
+    lines = [each for each in written.decode(errors="replace").splitlines() if each.strip()]
+    said = "".join(f"\n  {each}" for each in lines[-6:] if each != ">>> ")
+    return FlashError(
+        f"{order.image.node} is flashed, but was not heard"
+        + (f"; it wrote:{said}" if said else ""),
+        "look at its settings (network, broker), and whether the coordinator's broker is reached "
+        "from there",
+        kind="no-hello",
+    )
