@@ -52,7 +52,7 @@ def test_every_link_leads_somewhere(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_file_of_ours_that_is_named_exists(page):
-    tops = "coordinator|docs|dsl|examples|microagent|targets|tests"
+    tops = "coordinator|docs|dsl|examples|firmware-images|microagent|targets|tests"
     named = re.findall(rf"`((?:{tops})/[\w./-]+)`", page.read_text())
 
     assert [name for name in named if not (ROOT / name).exists()] == []

@@ -1,9 +1,14 @@
 """The boards that come with Fieldconf are complete; what is wrong in a description is named."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from fieldconf_firmware_images import boards
 from fieldconf_firmware_images.boards import BoardError
+
+ROOT = Path(__file__).parents[2]
 
 GOOD = """
 title = "A board"
@@ -165,3 +170,21 @@ def test_board_of_ones_own_is_read_from_its_file(tmp_path):
     assert boards.load(str(tmp_path / "mine.toml")).name == "mine"
     with pytest.raises(BoardError, match=r"cannot read the board .*other\.toml"):
         boards.load(str(tmp_path / "other.toml"))
+
+
+def test_description_in_the_readme_is_right():
+    page = (ROOT / "firmware-images/README.md").read_text()
+    (text,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+
+    board = parse(text)
+
+    assert board.filesystem == boards.load("esp32").filesystem
+    assert {key.partition(".")[2] or key for key in boards.SCHEMA} <= set(re.findall(r"\w+", page))
+
+
+def test_page_on_images_names_every_board():
+    page = (ROOT / "docs/flashing/images.md").read_text()
+
+    assert re.findall(r"^\| `([\w-]+)` \|", page, re.MULTILINE) == [
+        "esp32", "esp32-s3", "esp32-c3", "esp8266", "pico-w", "pico2-w", "pybv11", "unix", "linux"
+    ]  # fmt: skip
