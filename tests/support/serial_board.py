@@ -1,4 +1,4 @@
-"""MicroPython on the desktop as a board behind a serial cable: no network, but a prompt and a button.
+"""MicroPython on the desktop as a board behind a serial cable: no network, a prompt, a button.
 
 The board's end is a pty on which ``micropython -i main.py`` runs; when that ends, as Ctrl-D at the
 prompt makes it, it begins anew: a soft reset. The gateway's end is another pty, and `port` a name
@@ -28,7 +28,7 @@ sys.modules["ssl"] = sys.modules["tls"] = Absent()
 
 
 class Board:
-    """A folder as its flash, a process as its processor, a cable to the gateway.
+    """A folder as its flash, a process as its processor, a cable with `faults` to the gateway.
 
     Attributes:
         port: path of the gateway's end.
@@ -37,10 +37,10 @@ class Board:
         printed: what went from the board to the gateway so far, faults not counted.
     """
 
-    def __init__(self, folder, port, options=(), seed=0):
+    def __init__(self, folder, port, options=(), seed=0, **faults):
         self.folder = folder
         self.port = port
-        self.faults = Faults()
+        self.faults = Faults(**faults)
         self.resets = 0
         self.printed = bytearray()
         self._options = options
