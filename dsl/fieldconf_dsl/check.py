@@ -11,6 +11,7 @@ from pathlib import Path
 from .build import build_graph
 from .errors import Place, Problem, has_severe, in_order, problem
 from .loader import gather, load_template, read_source
+from .puppet import judge_syntax
 from .syntax import GRAPH
 from .validate import validate_graph, warn_of_cycles
 from .writer import CannotFormat, format_text
@@ -40,7 +41,8 @@ class NotOurs(ValueError):
 
 def _check_path(path: Path) -> list[Problem]:
     if path.is_dir() or path.suffix.lower() == ".zip":
-        return load_template(path).problems
+        loaded = load_template(path)
+        return [*loaded.problems, *judge_syntax(loaded.manifests)]
     if path.suffix == ".graph":
         return _check_graph(path)
     if path.suffix == ".instances":

@@ -283,6 +283,26 @@ CODES: dict[str, Kind] = {
     "REC_SCRIPT_NO_SCRIPTS_DIR": _severe(
         "the recipe of {what} has no folder scripts/; add it with deploy.sh, start.sh and so on"
     ),
+    "REC_PUPPET_HAS_NO_RBCF_MODULE": _severe(
+        "the recipe of {what} has no folder roboconf_<name>; add the Puppet module to apply"
+    ),
+    "REC_PUPPET_HAS_TOO_MANY_RBCF_MODULES": _severe(
+        "a recipe has one folder roboconf_<name>, and that of {what}; leave the one to apply"
+    ),
+    "REC_PUPPET_SYNTAX_ERROR": _severe("Puppet cannot read this manifest: {what}; correct it"),
+    "REC_PUPPET_MISSING_PARAM_RUNNING_STATE": _severe(
+        "the class {what} has no parameter '$runningState', which every step is told; add it"
+    ),
+    "REC_PUPPET_MISSING_PARAM_IMPORT_DIFF": _severe(
+        "the class {what} has no parameter '$importDiff', which updates are told; add it"
+    ),
+    "REC_PUPPET_MISSING_PARAM_FROM_IMPORT": _warning(
+        "the class {what} for what the component imports; add it, or Puppet will fail"
+    ),
+    "REC_PUPPET_DISLIKES_WILDCARD_IMPORTS": _warning(
+        "{what} imports all variables of a prefix, and a Puppet class wants to know which; "
+        "name them"
+    ),
     # Our own
     "FC_OLD_DIALECT": _warning("{what} (the file is read as Roboconf wrote in 2014)"),
     "FC_CYCLE_IN_IMPORTS": _warning(

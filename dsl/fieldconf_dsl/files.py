@@ -1,8 +1,8 @@
 """The files of a template, in a folder or in a ZIP: names, modes, contents, all bounded.
 
-With `loader` and `check` the only module that opens files. What comes in a ZIP is a stranger's:
-absolute paths, `..`, links, encryption, and more or larger files than the bounds allow are refused
-before anything is used.
+With `loader`, `check` and `puppet` the only module that opens files. What comes in a ZIP is a
+stranger's: absolute paths, `..`, links, encryption, and more or larger files than the bounds allow
+are refused before anything is used.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from . import puppet
 from .build import BuiltGraph, build_graph
 from .build_instances import BuiltInstances, build_instances
 from .check_model import check_model
@@ -37,10 +38,15 @@ Read = Callable[[str], "bytes | None"]
 
 @dataclass
 class Loaded:
-    """A template, None where something severe was found, and all that was found."""
+    """A template, None where something severe was found, and all that was found.
+
+    Attributes:
+        manifests: (path, file) of the manifests of Puppet recipes, for `puppet.judge_syntax`.
+    """
 
     template: Template | None
     problems: list[Problem] = field(default_factory=list)
+    manifests: list[tuple[str, RecipeFile]] = field(default_factory=list)
 
 
 def load_template(path: str | Path) -> Loaded:
@@ -156,6 +162,7 @@ class _Loader:
         self.problems: list[Problem] = []
         self.parsed: dict[str, set[str]] = {}
         self.is_unsure: set[str] = set()
+        self.manifests: dict[str, RecipeFile] = {}
 
     def run(self) -> Loaded:
         descriptor = self._descriptor()
@@ -169,7 +176,7 @@ class _Loader:
         template = None
         if graph is not None and descriptor is not None and not has_severe(self.problems):
             template = self._template(descriptor, graph, instances)
-        return Loaded(template, in_order(self.problems))
+        return Loaded(template, in_order(self.problems), sorted(self.manifests.items()))
 
     def _report(self, code: str, file: str, what: str = "", line: int = 0) -> None:
         self.problems.append(problem(code, Place(file, line, line), what))
@@ -297,6 +304,19 @@ class _Loader:
                 if paths and not self.tree.has_folder(f"graph/{owner}/scripts"):
                     what = quoted(owner)
                     self.problems.append(problem("REC_SCRIPT_NO_SCRIPTS_DIR", place, what))
+            elif component.installer.lower() == puppet.INSTALLER:
+                self._check_puppet(component, owner, place)
+
+    def _check_puppet(self, component: Component, owner: str, place: Place) -> None:
+        recipe = list(self.tree.below(f"graph/{owner}"))
+        self.problems += puppet.judge_imports(component, place)
+        self.problems += puppet.judge_module(component, recipe, place)
+        manifests = puppet.manifests(recipe)
+        self.manifests |= {f"graph/{owner}/{path}": file for path, file in manifests}
+        for found in puppet.judge_manifests(component, manifests, f"graph/{owner}"):
+            # Components that share a recipe share its faults.
+            if found not in self.problems:
+                self.problems.append(found)
 
     # Other files
 

@@ -169,6 +169,19 @@ def descriptor(**keys):
     return {DESC: "".join(f"{k} = {v}\n" for k, v in values.items() if v is not None), MAIN: None}
 
 
+MANIFESTS = "roboconf_web/manifests"
+
+
+def puppet(recipe, imports="VM.ip"):
+    """Return a template whose component Web is installed with Puppet and this recipe."""
+    graph = (
+        "VM {\n  installer: target;\n  exports: ip;\n  children: Web;\n}\n\n"
+        f"Web {{\n  installer: puppet;\n  imports: {imports};\n}}\n"
+    )
+    files = {f"graph/Web/{path}": text for path, text in recipe.items()}
+    return {"graph/main.graph": graph, "graph/Web/scripts/start.sh": None, **files}
+
+
 # (what differs from a template that is well, what is found as "file:line:column code")
 TEMPLATES = [
     ({MAIN: VM + VM}, [f"{MAIN}:{n}:13 CO_ALREADY_DEFINED_INSTANCE" for n in (1, 4)]),
@@ -219,10 +232,21 @@ TEMPLATES = [
     ({"more.graph": "X {\n}"}, ["more.graph:1:1 PROJ_INVALID_FILE_LOCATION"]),
     ({"graph/Web/scripts/start.sh": None, "graph/Web/start.sh": ""},
      ["graph/main.graph:7:1 REC_SCRIPT_NO_SCRIPTS_DIR"]),
+    (puppet({"stdlib/manifests/init.pp": ""}), ["graph/main.graph:7:1 REC_PUPPET_HAS_NO_RBCF_MODULE"]),
+    (puppet({"roboconf_a/manifests/init.pp": "", "Roboconf_b/manifests/init.pp": ""}),
+     ["graph/main.graph:7:1 REC_PUPPET_HAS_TOO_MANY_RBCF_MODULES"]),
+    (puppet({f"{MANIFESTS}/start.pp": "\nclass roboconf_web::start($vm) {\n}"}),
+     [f"graph/Web/{MANIFESTS}/start.pp:2:7 REC_PUPPET_MISSING_PARAM_RUNNING_STATE"]),
+    (puppet({f"{MANIFESTS}/update.pp": "class roboconf_web::update($runningState, $vm) { }"}),
+     [f"graph/Web/{MANIFESTS}/update.pp:1:7 REC_PUPPET_MISSING_PARAM_IMPORT_DIFF"]),
+    (puppet({f"{MANIFESTS}/stop.pp": "class roboconf_web::stop($runningState) { }"}),
+     [f"graph/Web/{MANIFESTS}/stop.pp:1:7 REC_PUPPET_MISSING_PARAM_FROM_IMPORT"]),
+    (puppet({f"{MANIFESTS}/stop.pp": "class roboconf_web::stop($runningState, $vm) { }"}, "VM.*"),
+     ["graph/main.graph:7:1 REC_PUPPET_DISLIKES_WILDCARD_IMPORTS"]),
 ]  # fmt: skip
 
-#: Raised by files that no text can show; `test_files` has their cases.
-BY_FILES = {"P_IO_ERROR", "PROJ_EXTRACT_ZIP", "FC_UNSAFE_PATH"}
+#: Raised by files that no text can show, or by Puppet; `test_files` and `test_puppet` have cases.
+BY_FILES = {"P_IO_ERROR", "PROJ_EXTRACT_ZIP", "FC_UNSAFE_PATH", "REC_PUPPET_SYNTAX_ERROR"}
 
 
 def found(problems, file=False):
