@@ -60,10 +60,10 @@ def _for_esptool(
     content = littlefs_image.pack(files, board.filesystem, size)
     rows.append(_about_files(board, files, content))
     rows.append(_about_settings(settings))
-    merged = esp.merge(firmware.content, board, offset, content) if firmware else None
     parts: list[tuple[int, bytes]] = [(offset, content)]
     if firmware and board.micropython:
-        parts.insert(0, (board.micropython.offset, firmware.content))
+        parts.insert(0, (board.micropython.offset, esp.adapted(firmware.content, board)))
+    merged = esp.merge(parts) if firmware else None
     place = 0 if merged else offset
     return Image(
         board=board,

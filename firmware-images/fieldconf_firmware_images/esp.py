@@ -7,6 +7,7 @@ they have in the flash. What is checked here tells a wrong or a damaged file fro
 
 import hashlib
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .boards import Board
@@ -73,16 +74,23 @@ def file_system(firmware: bytes, board: Board, name: str) -> tuple[int, int]:
     return place
 
 
-def merge(firmware: bytes, board: Board, offset: int, files: bytes) -> bytes:
-    """Return the content of the flash from its start to the end of the file system."""
-    assert board.micropython
-    start = board.micropython.offset
-    content = bytearray(b"\xff" * (offset + len(files)))
-    content[start : start + len(firmware)] = firmware
-    content[offset:] = files
-    if board.chip == "esp8266":
-        # This chip believes what the header says, and has its file system end there.
-        content[3] = content[3] & 0x0F | _SIZES_8266[board.flash_size or 0] << 4
+def adapted(firmware: bytes, board: Board) -> bytes:
+    """Return firmware as it is written to a board: told the size of the flash, where it matters.
+
+    The ESP8266 believes what the header says, and has its file system end there. The others ask
+    the flash.
+    """
+    if board.chip != "esp8266":
+        return firmware
+    sizes = firmware[3] & 0x0F | _SIZES_8266[board.flash_size or 0] << 4
+    return firmware[:3] + bytes([sizes]) + firmware[4:]
+
+
+def merge(parts: Sequence[tuple[int, bytes]]) -> bytes:
+    """Return the content of the flash from its start to the end of the last part."""
+    content = bytearray(b"\xff" * max(offset + len(part) for offset, part in parts))
+    for offset, part in parts:
+        content[offset : offset + len(part)] = part
     return bytes(content)
 
 

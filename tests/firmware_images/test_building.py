@@ -128,11 +128,12 @@ def test_esp8266_is_told_its_size_of_flash(agent, tmp_path):
 
     image = build("esp8266", content)
 
-    assert content[3] >> 4 == 2 and image.merged[3] >> 4 == 4
+    assert content[3] >> 4 == 2 and image.merged[3] >> 4 == image.parts[0][1][3] >> 4 == 4
     assert image.merged[0x100000:] == image.filesystem
     assert len(image.filesystem) == 0x400000 - 0x100000 - 20480
     theirs = tmp_path / "merged.bin"
-    esptool.merge_bin(list(image.parts), "esp8266", str(theirs), flash_size="4MB")
+    parts = [(0, content), image.parts[1]]
+    esptool.merge_bin(parts, "esp8266", str(theirs), flash_size="4MB")
     assert theirs.read_bytes() == image.merged
 
 
