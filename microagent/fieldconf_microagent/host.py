@@ -137,6 +137,7 @@ class Host:
             "drop": runner.forget,
             "log": self._tell,
             "wipe": self._forget,
+            "rekey": self._rekey,
             "exit": self._exit,
         }
 
@@ -307,6 +308,11 @@ class Host:
     def _forget(self) -> None:
         self.store.remove(STATE)
         self._wipe()
+
+    def _rekey(self, nonce: bytes, enrolment: int) -> None:
+        from . import settings
+
+        settings.rekey(self.agent.settings["file"], nonce, enrolment)
 
     def _exit(self, reason: str) -> None:
         self.ended = reason

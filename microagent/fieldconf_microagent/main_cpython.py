@@ -34,14 +34,19 @@ def main(folder: str) -> int:
     """Run the agent of this folder until SIGTERM or SIGINT; return the exit status."""
     # While it starts there is nothing to say goodbye to.
     _on_end(lambda *_: sys.exit(0))
+    file = os.path.join(folder, "settings.json")
     try:
-        known = settings.read(os.path.join(folder, "settings.json"))
+        known = settings.read(file)
         held = _hold(folder)
     except (settings.SettingsError, OSError) as error:
         _log("error", str(error))
         return REFUSED
     try:
-        _log("info", run(folder, known))
+        reason = run(folder, known)
+        _log("info", reason)
+        while reason.startswith("restart"):
+            reason = run(folder, settings.read(file))
+            _log("info", reason)
         return 0
     except OSError as error:
         _log("error", f"cannot go on: {error}")

@@ -6,12 +6,13 @@
 
 Only `node`, `key` and `broker` have to be given. `roots` are folders that the installer `file` may
 write to, besides an instance's own; with `simulate` no step of any installer is run. The file is
-written by whoever makes the node; the agent never changes it. Keys that are not known here are
-kept: installers may know them, or a newer coordinator has written them.
+written by whoever makes the node; the agent changes only its key, when it was approved. Keys that
+are not known here are kept: installers may know them, or a newer coordinator has written them.
 """
 
 import binascii
 import json
+import os
 
 from . import compat
 
@@ -57,9 +58,25 @@ def read(path: str) -> "dict[str, Any]":
     if not isinstance(content, dict):
         raise SettingsError("cannot use the agent's settings %s: expected an object" % path)
     try:
-        return checked(content)
+        found = checked(content)
+        found["file"] = path
+        return found
     except SettingsError as error:
         raise SettingsError("cannot use the agent's settings %s: %s" % (path, error))
+
+
+def rekey(path: str, nonce: bytes, enrolment: int) -> None:
+    """Replace the key by one made of it and `nonce`, for a machine that was approved."""
+    content = json.loads(compat.read_file(path))
+    key = binascii.unhexlify(content["key"])
+    content["key"] = compat.hex(compat.hmac_sha256(key, nonce))
+    content["enrolment"] = enrolment
+    with open(path + ".new", "wb") as file:
+        if hasattr(os, "chmod"):
+            os.chmod(path + ".new", 0o600)
+        file.write(json.dumps(content).encode())
+        compat.sync_file(file)
+    compat.replace(path + ".new", path)
 
 
 def checked(content: "dict[str, Any]") -> "dict[str, Any]":

@@ -236,4 +236,4 @@ def test_a_machine_with_a_token_serves_only_after_it_is_approved_and_made_its_ow
     assert fleet.world.run_until(lambda: joined.running == {"/any/blink"}, 30_000)
     assert joined.key == one.key != first_key
     assert joined.enrolment == 2
-    assert not one.former
+    assert not one.nonce

@@ -187,7 +187,7 @@ class Pool:
         return [
             one
             for one in self._world.enrolled.values()
-            if one.phase == READY and not one.former and one.id not in self._world.nodes
+            if one.phase == READY and not one.nonce and one.id not in self._world.nodes
         ]
 
     def _count(self) -> str:
@@ -248,14 +248,14 @@ class Pool:
         try:
             opened = envelope.open_sealed(one.key, one.id, "have", payload)
         except envelope.EnvelopeError:
-            if not one.former:
+            if not one.nonce:
                 raise
             opened = envelope.open_sealed(one.former, one.id, "have", payload)
             self._set_online(one, True)
             self._orders.rekey(one)
             return opened
-        if one.former:
-            one.former = one.nonce = b""
+        if one.nonce:
+            one.nonce = b""
             self._freed()
         return opened
 

@@ -283,7 +283,8 @@ class Enrolled:
         board: kind of board, as firmware images call it, or "".
         tags: what people call it.
         version: of the newest want it may hold.
-        nonce: what its key was made of and from which former key, until it uses the new one.
+        former: key that it joined with; its password at the broker still follows from it.
+        nonce: what its key was made of, until it uses that; else empty.
         others: as in `Node`.
     """
 
