@@ -82,10 +82,13 @@ def seed(tmp_path):
     root = tmp_path / "lamp"
     for folder in ("descriptor", "graph", "instances"):
         (root / folder).mkdir(parents=True)
-    for component in ("Apache", "Tomcat", "Webapp"):
-        scripts = root / "graph" / component / "scripts"
-        scripts.mkdir(parents=True)
-        (scripts / "start.sh").write_text("#!/bin/sh\ntrue\n")
+    for name, told in (("apache", "$importDiff, $tomcat"), ("tomcat", "$importDiff, $portajp")):
+        manifests = root / "graph" / name.title() / f"roboconf_{name}" / "manifests"
+        manifests.mkdir(parents=True)
+        (manifests / "init.pp").write_text(f"class roboconf_{name}($runningState, {told}) {{ }}\n")
+    scripts = root / "graph" / "Webapp" / "scripts"
+    scripts.mkdir(parents=True)
+    (scripts / "start.sh").write_text("#!/bin/sh\ntrue\n")
     (root / "descriptor/application.properties").write_text(DESCRIPTOR)
     (root / "graph/lamp.graph").write_text(GRAPH + ADDED)
     (root / "instances/lamp.instances").write_text(INSTANCES)
