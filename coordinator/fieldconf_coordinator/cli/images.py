@@ -2,12 +2,18 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from .common import examples, json_option, print_json
+
+if TYPE_CHECKING:
+    from fieldconf_firmware_images.image import Image
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _SIZE = re.compile(r"(\d+)\s*(?:([KM])(?:i?B)?)?", re.IGNORECASE)
 _FACTORS = {"": 1, "K": 1024, "M": 1024 * 1024}
@@ -21,6 +27,40 @@ def _size(text: str) -> int:
     return int(found.group(1)) * _FACTORS[(found.group(2) or "").upper()]
 
 
+_OPTIONS = (
+    click.option(
+        "--settings",
+        "settings_file",
+        required=True,
+        metavar="FILE",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="The node's settings, as the agent reads them (JSON).",
+    ),
+    click.option("--node", metavar="NAME", help="Of the node, where the settings do not say it."),
+    click.option(
+        "--firmware",
+        metavar="FILE",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="MicroPython for the board. [default: the release in the cache folder]",
+    ),
+    click.option("--files-only", is_flag=True, help="Without firmware: the board has it already."),
+    click.option("--sha256", metavar="HASH", help="What the firmware's hash must be."),
+    click.option(
+        "--flash-size",
+        type=_size,
+        metavar="SIZE",
+        help="Of the board at hand, as in 16MB; boards differ.",
+    ),
+)
+
+
+def image_options(command: F) -> F:
+    """Add what says which image is meant, for `build`."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
 @click.command(
     epilog=examples(
         "fieldconf image esp32 --settings n7.json -o n7.bin",
@@ -29,29 +69,7 @@ def _size(text: str) -> int:
     )
 )
 @click.argument("board")
-@click.option(
-    "--settings",
-    "settings_file",
-    required=True,
-    metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="The node's settings, as the agent reads them (JSON).",
-)
-@click.option("--node", metavar="NAME", help="Of the node, where the settings do not say it.")
-@click.option(
-    "--firmware",
-    metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="MicroPython for the board. [default: the release in the cache folder]",
-)
-@click.option("--files-only", is_flag=True, help="Without firmware: the board has it already.")
-@click.option("--sha256", metavar="HASH", help="What the firmware's hash must be.")
-@click.option(
-    "--flash-size",
-    type=_size,
-    metavar="SIZE",
-    help="Of the board at hand, as in 16MB; boards differ.",
-)
+@image_options
 @click.option(
     "--package",
     metavar="WHAT",
@@ -86,24 +104,11 @@ def image(
     Nothing is downloaded. Firmware is looked for where --firmware says, else in the cache folder
     (FIELDCONF_CACHE, else ~/.cache/fieldconf).
     """
-    from fieldconf_firmware_images import boards, building
-    from fieldconf_firmware_images import firmware as firmwares
     from fieldconf_firmware_images.errors import ImageError
     from fieldconf_firmware_images.image import save
 
-    if files_only and firmware:
-        raise click.UsageError("--files-only and --firmware exclude each other")
     try:
-        kind = boards.load(board)
-        if flash_size is not None:
-            kind = kind.with_flash_size(flash_size)
-        given = None
-        if kind.micropython and kind.micropython.file and not files_only:
-            given = firmwares.read(firmware or firmwares.find(kind), kind, sha256)
-        elif firmware:
-            raise ImageError(f"{kind.name} takes no firmware from here: leave out --firmware")
-        known = _settings(settings_file, node)
-        built = building.build(kind, known, given, **({"package": package} if package else {}))
+        built = build(board, settings_file, node, firmware, files_only, sha256, flash_size, package)
         save(built, out)
     except ImageError as error:
         click.echo(f"error: {error}", err=True)
@@ -117,6 +122,39 @@ def image(
     click.echo(f"{'written':<12}{out}; it holds the node's key, so that only you can read it")
     click.echo(f"{'next':<12}{built.usage.replace('OUT', str(out))}")
     return 0
+
+
+def build(
+    board: str,
+    settings_file: Path,
+    node: str | None,
+    firmware: Path | None,
+    files_only: bool,
+    sha256: str | None,
+    flash_size: int | None,
+    package: str | None = None,
+) -> "Image":
+    """Return the image that the options of a command mean.
+
+    Raises:
+        ImageError: there is no such board, or something given is refused.
+    """
+    from fieldconf_firmware_images import boards, building
+    from fieldconf_firmware_images import firmware as firmwares
+    from fieldconf_firmware_images.errors import ImageError
+
+    if files_only and firmware:
+        raise click.UsageError("--files-only and --firmware exclude each other")
+    kind = boards.load(board)
+    if flash_size is not None:
+        kind = kind.with_flash_size(flash_size)
+    given = None
+    if kind.micropython and kind.micropython.file and not files_only:
+        given = firmwares.read(firmware or firmwares.find(kind), kind, sha256)
+    elif firmware:
+        raise ImageError(f"{kind.name} takes no firmware from here: leave out --firmware")
+    known = _settings(settings_file, node)
+    return building.build(kind, known, given, **({"package": package} if package else {}))
 
 
 def _settings(file: Path, node: str | None) -> dict[str, Any]:
