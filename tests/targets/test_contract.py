@@ -96,6 +96,9 @@ def test_created_machine_runs_an_agent_that_calls_home(make_target, order, liste
     have = codec.unpack(envelope.open_sealed(key, order.node, "have", listener.heard("have")))
     assert have["e"] == 1
     assert have["i"] == {}
+    promised = target.offers({})
+    if promised is not None:
+        assert have["n"]["inst"] == sorted(name for name, lack in promised.items() if not lack)
 
 
 @pytest.mark.parametrize("handler", KEEPERS)

@@ -1,8 +1,10 @@
 """The target ``local``: what its processes leave behind, and what they do not."""
 
+import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -41,6 +43,41 @@ def service(target, tmp_path):
     child.kill()
     child.wait()
     child.stdin.close()
+
+
+def settings_of(target, tmp_path, **properties):
+    """Return what an agent finds in its settings that is made with these properties."""
+    target.create(replace(order(), properties=properties))
+    return json.loads((tmp_path / "n1" / "settings.json").read_text())
+
+
+def test_properties_become_settings_of_the_agent(target, tmp_path):
+    known = settings_of(target, tmp_path, roots="/srv/www, /srv/app", simulate="yes", other="x")
+
+    assert (known["roots"], known["simulate"]) == (["/srv/www", "/srv/app"], True)
+    assert "other" not in known
+
+
+def test_an_agent_is_told_no_more_than_it_needs(target, tmp_path):
+    assert set(settings_of(target, tmp_path)) == {"node", "key", "broker"}
+
+
+@pytest.mark.parametrize("properties", [{"roots": "srv"}, {"simulate": "perhaps"}])
+def test_a_property_that_means_nothing_is_refused(target, tmp_path, properties):
+    with pytest.raises(TargetError, match="cannot use"):
+        settings_of(target, tmp_path, **properties)
+
+    assert target.list() == []
+
+
+def test_what_its_nodes_will_lack_is_known_before_there_is_one(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+
+    offers = LocalTarget.offers({})
+
+    assert offers["script"] == offers["file"] == offers["command"] == ""
+    assert offers["puppet"].startswith("needs puppet")
+    assert LocalTarget.offers({"simulate": "yes"}) is None
 
 
 def agent_pid(tmp_path):
