@@ -87,12 +87,11 @@ def _for_uf2(
     pages = uf2.split(content, release.base + where.offset)
     rows, parts, others = [], [(where.offset, content)], b""
     if firmware:
-        held = uf2.parse(firmware.content, release.family, firmware.name)
-        if held.end > release.base + where.offset:
-            raise ImageError(f"{firmware.name} is too long: it ends after the file system's start")
+        room = range(release.base, release.base + where.offset)
+        held = uf2.parse(firmware.content, release.family, room, firmware.name)
         rows.append(_about_firmware(firmware, firmwares.version(held.content, firmware.name)))
         others = held.others
-        parts.insert(0, (min(held.pages) - release.base, held.content))
+        parts.insert(0, (held.start - release.base, held.content))
         pages.update(held.pages)
     rows += [_about_files(board, files, content), _about_settings(settings)]
     merged = uf2.write(pages, release.family, others)

@@ -126,7 +126,7 @@ def check_image(firmware: bytes, at: int, board: Board, name: str) -> None:
         ImageError: it is not.
     """
     assert board.micropython
-    head = firmware[at : at + _HEAD_SIZE]
+    head = firmware[max(at, 0) : at + _HEAD_SIZE]
     if len(head) < _HEAD_SIZE or head[0] != _IMAGE_MAGIC:
         raise ImageError(f"{name} is no firmware for {board.title}: there is no program at {at:#x}")
     (chip,) = struct.unpack_from("<H", head, 12)
@@ -169,7 +169,10 @@ def _place(table: list[Partition], board: Board, name: str) -> tuple[int, int]:
     vfs = next((one for one in table if one.name == "vfs" and one.kind == _DATA), None)
     start = vfs.offset if vfs else max(one.end for one in table)
     end = vfs.end if vfs else board.flash_size
-    if end > board.flash_size or end - start < 2 * board.filesystem.block_size:
+    block = board.filesystem.block_size
+    if start % block or end % block:
+        raise ImageError(f"{name} is damaged: its partitions do not begin with blocks of the flash")
+    if end > board.flash_size or end - start < 2 * block:
         raise ImageError(
             f"{name} is for more flash than the {board.flash_size:,} bytes of {board.name}; "
             "give the size that yours has: --flash-size"

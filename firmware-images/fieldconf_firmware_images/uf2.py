@@ -38,21 +38,31 @@ class Firmware:
         return max(self.pages) + PAYLOAD
 
     @property
+    def start(self) -> int:
+        """Return the address of the first page."""
+        return min(self.pages)
+
+    @property
     def content(self) -> bytes:
-        """Return all pages, one after the other."""
-        return b"".join(self.pages.values())
+        """Return what lies from start to end; gaps are empty flash."""
+        content = bytearray(b"\xff" * (self.end - self.start))
+        for address, page in self.pages.items():
+            at = address - self.start
+            content[at : at + PAYLOAD] = page
+        return bytes(content)
 
 
-def parse(content: bytes, family: int, name: str) -> Firmware:
+def parse(content: bytes, family: int, flash: range, name: str) -> Firmware:
     """Return what a file holds for a family.
 
     Args:
         content: of the file.
         family: number of the family of chips.
+        flash: addresses that it may use.
         name: of the file, for messages.
 
     Raises:
-        ImageError: it is no UF2 file, it is cut short, or it is for other chips.
+        ImageError: it is no UF2 file, it is cut short, too long, or for other chips.
     """
     if len(content) % SIZE or not content:
         raise ImageError(f"{name} is no UF2 file, or cut short: its size is no multiple of 512")
@@ -70,13 +80,18 @@ def parse(content: bytes, family: int, name: str) -> Firmware:
             continue
         if size != PAYLOAD or address % PAYLOAD:
             raise ImageError(f"{name}: block {index // SIZE} is not 256 bytes on a page of 256")
+        if address not in flash or address + size > flash.stop:
+            raise ImageError(
+                f"{name} is too long, or for another board: block {index // SIZE} goes to "
+                f"{address:#x}; there are {flash.start:#x} to {flash.stop:#x} for firmware"
+            )
         pages[address] = block[_HEAD.size : _HEAD.size + size]
         numbers.add(number)
         totals.add(total)
     if not pages:
         named = ", ".join(f"0x{one:08x}" for one in sorted(found))
         raise ImageError(f"{name} is for other chips: it has family {named}, not 0x{family:08x}")
-    if len(totals) != 1 or numbers != set(range(*totals)):
+    if len(totals) != 1 or len(numbers) != max(totals) or max(numbers) >= max(totals):
         raise ImageError(f"{name} is not complete: it has {len(numbers)} of {max(totals)} blocks")
     return Firmware(dict(sorted(pages.items())), b"".join(others))
 

@@ -376,7 +376,8 @@ def test_wrong_firmware_for_an_esp8266_is_refused_in_words(agent, make, message)
         ),
         (
             lambda: uf2_file(0xE48BFF56, 0x10000000, VERSION.ljust(0x130000, b"\5")),
-            "firmware.bin is too long: it ends after the file system's start",
+            "firmware.bin is too long, or for another board: block 4800 goes to 0x1012c000; "
+            "there are 0x10000000 to 0x1012c000 for firmware",
         ),
     ],
     ids=["no UF2", "odd size", "RP2350", "cut short", "CircuitPython", "too long"],
