@@ -72,8 +72,10 @@ def _by_esptool(order: Order, advance: Advance, tell: Tell) -> None:
     board = order.image.board
     port = ports.chosen(order.port)
     tell(f"flashing {port} with esptool")
-    baud = order.baud or board.flashing.baud
-    restarted = flash_esp.flash(port, board.chip, order.image.parts, baud, advance)
+    # Where there is one, the whole: parts that belong together have been fitted to each other.
+    image = order.image
+    parts = image.parts if image.merged is None else [(0, image.merged)]
+    restarted = flash_esp.flash(port, board.chip, parts, order.baud or board.flashing.baud, advance)
     tell("written, read back and compared by the chip's own hashes")
     if not restarted:
         tell("press the board's reset button: this line has no wire for it")

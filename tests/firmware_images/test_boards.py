@@ -44,7 +44,8 @@ def parse(text):
 
 def test_every_kind_of_board_that_people_have_is_there():
     assert boards.names() == [
-        "esp32", "esp32-c3", "esp32-s3", "esp8266", "linux", "pico-w", "pico2-w", "pybv11", "unix"
+        "esp32", "esp32-c3", "esp32-s3", "esp8266", "linux", "micropython", "pico-w", "pico2-w",
+        "pybv11", "unix",
     ]  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from . import (
     applications,
     audit,
     context_commands,
+    flash,
     images,
     language,
     node_commands,
@@ -36,6 +37,7 @@ _MODULES = (
     context_commands,
     audit,
     images,
+    flash,
 )
 
 
