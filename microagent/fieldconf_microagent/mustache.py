@@ -1,9 +1,10 @@
-"""Mustache templates, by the language's specification 1.4 without lambdas and inheritance.
+"""Mustache templates, by the language's specification 1.4 without its optional parts.
 
 Variables, sections, inverted sections, comments, delimiters, dotted names, the implicit iterator
-and partials. As the specification has it, ``{{x}}`` is escaped for HTML: in most configuration
-files ``{{{x}}}`` is meant. False, None, 0, an empty text, list or map hide a section; what does
-not exist is an empty text. Does not read files.
+and partials. Inheritance and dynamic names of partials are refused; values are never functions, so
+there are no lambdas. As the specification has it, ``{{x}}`` is escaped for HTML: in most
+configuration files ``{{{x}}}`` is meant. False, None, 0, an empty text, list or map hide a section;
+what does not exist is an empty text. Does not read files.
 """
 
 TYPE_CHECKING = False
@@ -62,6 +63,9 @@ def _parse(text: str, name: str) -> "list[Any]":
         if end < 0:
             fail("tag is not closed", start)
         kind, key = _kind_and_key(text[inner:end].strip())
+        wrong = _wrong(kind, key)
+        if wrong:
+            fail(wrong, start)
         end += len(close)
         line, stop = start, end
         if kind not in "{&":
@@ -89,7 +93,18 @@ def _parse(text: str, name: str) -> "list[Any]":
 
 def _kind_and_key(tag: str) -> "tuple[str, str]":
     kind = tag[:1]
-    return (kind, tag[1:].strip()) if kind in "{&#^/>!=" else ("", tag)
+    return (kind, tag[1:].strip()) if kind in "{&#^/>!=<$" else ("", tag)
+
+
+def _wrong(kind: str, key: str) -> str:
+    """Return what is wrong with a tag by itself, if anything."""
+    if kind in ("<", "$"):
+        return "inheritance is not supported: " + kind + key
+    if kind == ">" and key[:1] == "*":
+        return "the name of a partial cannot be a value: " + key
+    if kind in ("!", "=") or len(key.split()) == 1:
+        return ""
+    return "this is no name: " + (key or "nothing")
 
 
 def _whole_line(text: str, start: int, end: int) -> "tuple[int, int]":

@@ -69,6 +69,13 @@ SECTIONS = {
         },
         "a1.A1x.A1y.",
     ),
+    "every context above is seen": (
+        "{{#a}}\n{{u}}\n{{#b}}\n{{u}}{{v}}\n{{#c}}\n{{v}}{{w}}{{u}}\n{{#five}}\n{{w}}{{.}}{{u}}6"
+        "{{.}}\n{{/five}}\n{{w}}\n{{/c}}\n{{v}}\n{{/b}}\n{{u}}\n{{/a}}\n",
+        {"a": {"u": 1}, "b": {"v": 2}, "c": {"w": 3, "five": 5}},
+        "1\n12\n231\n35165\n3\n2\n1\n",
+    ),
+    "no value of that name": ("[{{#missing}}there{{/missing}}]", {}, "[]"),
     "a list": ('"{{#l}}{{i}}{{/l}}"', {"l": [{"i": 1}, {"i": 2}, {"i": 3}]}, '"123"'),
     "an empty list": ('"{{#l}}Yay{{/l}}"', {"l": []}, '""'),
     "twice": (
@@ -126,7 +133,18 @@ INVERTED = {
     ),
     "nested": ("| A {{^b}}B {{^b}}C{{/b}} D{{/b}} E |", {"b": False}, "| A B C D E |"),
     "missing": ("[{{^missing}}Cannot find it!{{/missing}}]", {}, "[Cannot find it!]"),
+    "nested, true": ("| A {{^b}}B {{^b}}C{{/b}} D{{/b}} E |", {"b": True}, "| A  E |"),
+    "dotted, true": ('"{{^a.b.c}}Not Here{{/a.b.c}}"', {"a": {"b": {"c": True}}}, '""'),
+    "dotted, false": ("[{{^a.b}}Not Here{{/a.b}}]", {"a": {"b": False}}, "[Not Here]"),
     "dotted, broken": ('"{{^a.b.c}}Not Here{{/a.b.c}}"', {"a": {}}, '"Not Here"'),
+    "white space within stays": (
+        " | {{^b}} {{! a comment }}\n {{/b}} | \n",
+        {"b": False},
+        " |  \n  | \n",
+    ),
+    "on one line": (" {{^b}}NO{{/b}}\n {{^b}}WAY{{/b}}\n", {"b": False}, " NO\n WAY\n"),
+    "standalone lines": ("1\n{{^b}}\n2\n{{/b}}\n3\n", {"b": False}, "1\n2\n3\n"),
+    "indented standalone lines": ("1\n  {{^b}}\n2\n  {{/b}}\n3\n", {}, "1\n2\n3\n"),
     "white space stays": (" | {{^b}}\t|\t{{/b}} | \n", {"b": False}, " | \t|\t | \n"),
     "standalone with CRLF": ("|\r\n{{^b}}\r\n{{/b}}\r\n|", {"b": False}, "|\r\n|"),
     "standalone at the start": ("  {{^b}}\n^{{/b}}\n/", {"b": False}, "^\n/"),
@@ -291,8 +309,18 @@ def test_errors_name_the_line():
     assert failure("x\ny {{a") == (2, "template, line 2: tag is not closed")
     assert failure("{{{a}}") == (1, "template, line 1: tag is not closed")
     assert failure("{{=|=}}") == (1, "template, line 1: two delimiters are expected")
+    assert failure("x\n{{ }}") == (2, "template, line 2: this is no name: nothing")
+    assert failure("{{#each a}}{{/each}}") == (1, "template, line 1: this is no name: each a")
     assert failure("{{>p}}", {"p": "\n{{#x}}"}) == (2, "partial p, line 2: section x is not closed")
 
 
 def test_a_partial_without_end_is_refused():
     assert failure("{{>p}}", {"p": "x{{>p}}"}) == (1, "partial p has no end")
+
+
+def test_optional_parts_of_the_language_are_refused():
+    for tag in ("<parent", "$block"):
+        expected = "template, line 1: inheritance is not supported: " + tag
+        assert failure("{{" + tag + "}}{{/" + tag[1:] + "}}") == (1, expected)
+    expected = "template, line 2: the name of a partial cannot be a value: *a"
+    assert failure("\n{{>*a}}") == (2, expected)
