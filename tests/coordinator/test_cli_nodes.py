@@ -1,30 +1,17 @@
 """The command ``nodes`` and its tags."""
 
 import json
-import sys
 import threading
 
 import pytest
 
-from fieldconf_coordinator.cli import main as cli
+from support.commands import in_process
 from support.rest import served
 
 
 @pytest.fixture
 def run(monkeypatch, capsys):
-    """Run the command line in this process."""
-
-    def run(*arguments, **variables):
-        with monkeypatch.context() as patch:
-            patch.setattr(sys, "argv", ["fieldconf", *map(str, arguments)])
-            for name, value in variables.items():
-                patch.setenv(name, str(value))
-            with pytest.raises(SystemExit) as caught:
-                cli.main()
-        told = capsys.readouterr()
-        return caught.value.code, told.out, told.err
-
-    return run
+    return in_process(monkeypatch, capsys)
 
 
 @pytest.fixture(scope="module")

@@ -245,6 +245,24 @@ def test_scale_copies_a_root_with_all_below_it(desk):
     assert len(desk.want("/lb")["prov"]["Web"]) == 4
 
 
+def test_only_deployed_copies_count(desk):
+    desk.fleet.set_wish(0, "shop", "/web1", "not-deployed")
+    assert desk.fleet.scale(0, "shop", "/web1", 1)["paths"] == []
+
+    assert desk.fleet.scale(0, "shop", "/web1", 3)["paths"] == ["/web1", "/web3"]
+
+    wishes = {path: desk.shown(path)["wish"] for path in ("/web1", "/web1/web", "/web3/web")}
+    assert set(wishes.values()) == {"deployed-started"}
+
+
+def test_copies_of_what_is_not_deployed_are_deployed(desk):
+    for web in ("/web1", "/web2"):
+        desk.fleet.set_wish(0, "shop", web, "not-deployed")
+
+    assert desk.fleet.scale(0, "shop", "/web2", 3)["paths"] == ["/web1", "/web2", "/web3"]
+    assert desk.shown("/web3/web")["wish"] == "deployed-started"
+
+
 def test_scale_fills_gaps_first(desk):
     desk.fleet.remove(0, "shop", "/web1", force=True)
     desk.fleet.on_target(0, desk.node_id("/web1"), "destroyed")
@@ -328,7 +346,7 @@ def test_an_application_is_deleted_only_when_nothing_is_deployed(desk):
     desk.fleet.delete(0, "shop")
     desk.take()
 
-    assert {table for table, _ in desk.rows} <= {"tombstones", "changes"}
+    assert {table for table, _ in desk.rows} <= {"tombstones", "changes", "undos"}
     assert desk.fleet.status()["applications"] == []
 
 

@@ -1,9 +1,13 @@
-"""The command line as a user runs it: processes of their own."""
+"""The command line as a user runs it, in processes of their own, or in this one."""
 
 import os
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
+
+from fieldconf_coordinator.cli import main as cli
 
 ROOT = Path(__file__).parents[2]
 # The packages need not be installed; where they are, this is the same code.
@@ -58,3 +62,19 @@ def processes_below(folder):
         except (OSError, ValueError):
             continue
     return found
+
+
+def in_process(monkeypatch, capsys):
+    """Return what runs the command line in this process, and gives status, output and errors."""
+
+    def run(*arguments, **variables):
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "argv", ["fieldconf", *map(str, arguments)])
+            for name, value in variables.items():
+                patch.setenv(name, str(value))
+            with pytest.raises(SystemExit) as caught:
+                cli.main()
+        told = capsys.readouterr()
+        return caught.value.code, told.out, told.err
+
+    return run

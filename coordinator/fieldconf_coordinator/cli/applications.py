@@ -234,27 +234,18 @@ def delete(app: str, as_json: bool, remote: Remote) -> None:
         click.echo(f"{app} is forgotten")
 
 
-def _path_command(name: str, text: str, line: str, needs_path: bool) -> click.Command:
-    @click.command(name, help=text, epilog=examples(line))
-    @click.argument("path", required=needs_path, shell_complete=completing.paths)
-    @app_option
-    @json_option
-    @remote_option
-    def command(path: str | None, app: str | None, as_json: bool, remote: Remote) -> None:
-        answer = getattr(remote, name)(the_app(remote, app), path)
-        if as_json:
-            print_json(answer)
-        else:
-            click.echo("done")
-
-    return command
+@click.command(epilog=examples("fieldconf retry", "fieldconf retry /web-vm1/web"))
+@click.argument("path", required=False, shell_complete=completing.paths)
+@app_option
+@json_option
+@remote_option
+def retry(path: str | None, app: str | None, as_json: bool, remote: Remote) -> None:
+    """Try again at once what failed, at PATH or anywhere."""
+    answer = remote.retry(the_app(remote, app), path)
+    if as_json:
+        print_json(answer)
+    else:
+        click.echo("done")
 
 
-retry = _path_command(
-    "retry", "Try again at once what failed, at PATH or anywhere.", "fieldconf retry", False
-)
-cancel = _path_command(
-    "cancel", "End the step that runs at PATH.", "fieldconf cancel /web-vm1/web", True
-)
-
-COMMANDS = (deploy, plan, start, stop, undeploy, scale, remove, delete, retry, cancel)
+COMMANDS = (deploy, plan, start, stop, undeploy, scale, remove, delete, retry)

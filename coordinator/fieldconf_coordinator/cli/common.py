@@ -194,7 +194,10 @@ def _tell_why(remote: Remote, change: Mapping[str, Any]) -> bool:
         for reason in remote.why(change["application"], step["path"]):
             click.echo(f"  waiting  {reason['path']} {reason['text']}", err=True)
     if not all(step["state"] in (states.UNRESOLVED, states.WAITING) for step in left):
-        click.echo("  Ctrl-C ends this waiting, not what is under way.", err=True)
+        click.echo(
+            f"  Ctrl-C ends this waiting; 'fieldconf cancel {change['id']}' what is under way.",
+            err=True,
+        )
         return False
     click.echo("error: not done; it goes on by itself when what is missing is there", err=True)
     return True

@@ -16,6 +16,7 @@ from ..errors import RequestError
 from . import (
     applications,
     audit,
+    cancelling,
     context_commands,
     flash,
     images,
@@ -31,6 +32,7 @@ from .context_commands import COMPLETE
 _MODULES = (
     run,
     applications,
+    cancelling,
     show,
     node_commands,
     language,

@@ -130,6 +130,11 @@ class Remote:
         kept = {name: value for name, value in about.items() if name not in _LEFT_OUT}
         return {**kept, "instances": instances}
 
+    def instance(self, app: str, path: str) -> Row:
+        """Return one instance with all that is known of it."""
+        found: Row = self.client.get(_app(app) + "/instances" + path_of(path))
+        return found
+
     def nodes(self, app: str | None = None, tag: str | None = None) -> list[Row]:
         """Return all nodes, or those of an application, or with a tag."""
         if app is not None:
@@ -192,6 +197,16 @@ class Remote:
         """Try again at once what failed."""
         body = {} if path is None else {"path": _absolute(path)}
         found: Row = self.client.post(_app(app) + "/retry", body)
+        return found
+
+    def running(self, app: str | None = None) -> list[Row]:
+        """Return the changes that are under way, newest first."""
+        found = [one for one in self.client.pages("/changes") if one["outcome"] == "running"]
+        return [one for one in found if app in (None, one["application"])]
+
+    def cancel_change(self, id: str) -> Row:
+        """Put back what a change wished, and end its steps."""
+        found: Row = self.client.post(f"/changes/{part(id)}/cancel", {})
         return found
 
     def cancel(self, app: str, path: str) -> Row:

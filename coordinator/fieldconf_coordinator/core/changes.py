@@ -1,11 +1,12 @@
 """Changes: what a request has set in motion, to be watched until all is where it is wished."""
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any
 
 from ..errors import FleetError
 from .model import UNKNOWN, Application, Instance, World
 from .outbox import Outbox
+from .undoing import Undo, of_row
 
 _KEPT = 50
 
@@ -21,6 +22,7 @@ class Change:
     Attributes:
         paths: of the trees it is about; None: all of the application.
         total: how many instances it was about when it began.
+        undo: the way back, while it is under way.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class Change:
         self.started = 0
         self.ended: int | None = None
         self.outcome = RUNNING
+        self.undo = Undo()
 
     def concerns(self, path: str) -> bool:
         """Tell whether it is about the instance at `path`."""
@@ -68,8 +71,17 @@ class Changes:
         """Tell whether there is a change to watch."""
         return any(change.outcome == RUNNING for change in self._changes.values())
 
-    def restore(self, row: Mapping[str, Any]) -> None:
-        """Take over a row; rows come in any order, and the application may be gone."""
+    def restore(
+        self, rows: Iterable[Mapping[str, Any]], undos: Iterable[Mapping[str, Any]]
+    ) -> None:
+        """Take over rows, which come in any order; their application may be gone."""
+        for row in rows:
+            self._restore(row)
+        for row in undos:
+            if row["change"] in self._changes:
+                self._changes[row["change"]].undo = of_row(row)
+
+    def _restore(self, row: Mapping[str, Any]) -> None:
         paths = None if row["paths"] is None else tuple(row["paths"])
         change = Change(row["id"], row["application"], row["name"], row["text"], paths)
         change.total = row["total"]
@@ -79,7 +91,7 @@ class Changes:
         self._changes = dict(sorted(self._changes.items(), key=lambda item: int(item[0])))
         self._count = max(self._count, int(change.id))
 
-    def begin(self, app: Application, text: str, paths: tuple[str, ...] | None) -> str:
+    def begin(self, app: Application, text: str, paths: tuple[str, ...] | None, undo: Undo) -> str:
         """Note a new change and return its id; it supersedes running ones of the same instances."""
         self._count += 1
         change = Change(str(self._count), app.id, app.name, text, paths)
@@ -90,9 +102,12 @@ class Changes:
                 self._end(other, SUPERSEDED)
         self._changes[change.id] = change
         self._store(change)
+        change.undo = undo
+        self._outbox.store("undos", change.id, undo.as_row(change.id))
         for old in list(self._changes)[:-_KEPT]:
             del self._changes[old]
             self._outbox.delete("changes", old)
+            self._outbox.delete("undos", old)
         self._outbox.event("change", text, app.name)
         app.moved = True
         return change.id
@@ -113,8 +128,9 @@ class Changes:
         return running
 
     def _end(self, change: Change, outcome: str) -> None:
-        change.outcome, change.ended = outcome, self._wall()
+        change.outcome, change.ended, change.undo = outcome, self._wall(), Undo()
         self._store(change)
+        self._outbox.delete("undos", change.id)
         if outcome == DONE:
             self._outbox.event("change", f"{change.text}: done", change.app_name)
 
@@ -168,17 +184,18 @@ class Changes:
             "ended": change.ended,
         }
 
-    def cancel(self, change_id: str) -> tuple[str, list[str]]:
-        """End a change that is under way; return its application and what is not done."""
+    def cancel(self, change_id: str) -> tuple[Change, list[str], Undo]:
+        """End a change that is under way; return it, the paths not done, and the way back."""
         change = self._changes.get(change_id)
         if change is None:
             raise FleetError("unknown-change", f"there is no change {change_id}")
         if change.outcome != RUNNING:
             raise FleetError("conflict", f"change {change_id} has ended: {change.outcome}")
         left = [one.path for one in self._concerned(change) if not one.is_settled()]
+        undo = change.undo
         self._end(change, CANCELLED)
         self._outbox.event("change", f"{change.text}: cancelled", change.app_name)
-        return change.app_name, left
+        return change, left, undo
 
     def progress(self, change_id: str) -> dict[str, Any] | None:
         """Return one change without its steps; None for one that is not kept any more."""

@@ -150,8 +150,7 @@ class Fleet:
             templates: `ref` of each application row → its template.
         """
         restoring.restore(self.world, self._wants, stored, templates)
-        for row in stored.get("changes", ()):
-            self._changes.restore(row)
+        self._changes.restore(stored.get("changes", ()), stored.get("undos", ()))
         self._to_resume = list(self.world.nodes.values())
         self._is_resumed = False
 
@@ -347,15 +346,16 @@ class Fleet:
         return self._requests.shown_plan(template, digests, name, target, simulate)
 
     def set_wish(
-        self, now: int, app: str, path: str | None, wish: str, force: bool = False
+        self, now: int, app: str, path: str | list[str] | None, wish: str, force: bool = False
     ) -> dict[str, Any]:
-        """Wish one instance, or all with None, into one of `states.WISHES`.
+        """Wish one instance, several, or all with None, into one of `states.WISHES`.
 
         A scoped instance that comes or goes takes all below it along; any other change is about
         that instance alone. With `force` nodes that should go are destroyed without waiting.
         """
         self._at(now)
-        return self._requests.set_wish(app, path, wish, force)
+        paths = [path] if isinstance(path, str) else path
+        return self._requests.set_wish(app, paths, wish, force)
 
     def scale(self, now: int, app: str, root_path: str, count: int) -> dict[str, Any]:
         """Have `count` copies of a root instance with its children: ``<base><n>``."""
@@ -489,10 +489,15 @@ class Fleet:
         return self._changes.progress(change_id)
 
     def cancel_change(self, now: int, change_id: str) -> dict[str, Any]:
-        """End the steps that run for a change, and watch it no more; wishes stay."""
+        """Put back what a change wished, and end its steps that run.
+
+        Returns:
+            ``{"change": id of the change that watches the way back, None where there is none,
+            "stays": sentences about what is not put back, "sent", "offline"}``: how many steps are
+            ended, and ids of nodes that cannot be told to.
+        """
         self._at(now)
-        app, paths = self._changes.cancel(change_id)
-        return self._requests.cancel(app, paths)
+        return self._requests.cancel_change(change_id)
 
     def allowed_digests(self, node: str) -> frozenset[bytes]:
         """Return the digests of the manifests that the node's want names."""

@@ -1,6 +1,5 @@
 """What users ask for. What may be refused is looked at before the first thing changes."""
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -9,7 +8,7 @@ from fieldconf_dsl.model import Template
 from fieldconf_microagent import states
 
 from ..errors import FleetError
-from . import building, kinds
+from . import building, copies, kinds
 from .building import Builder, Spec
 from .changes import Changes
 from .fitting import Fitting, Future, OffersOf
@@ -19,10 +18,13 @@ from .orders import Orders
 from .outbox import Outbox
 from .placing import Placing
 from .planning import Plan
+from .undoing import Undo
 from .wants import Wants
 
 _LONGEST_NAME = 64
 _MOST_COPIES = 20_000
+# Paths in the text of a change.
+_NAMED = 3
 
 _TEXTS = {states.STARTED: "start", states.STOPPED: "stop", states.NOT_DEPLOYED: "undeploy"}
 
@@ -133,7 +135,11 @@ class Requests:
         self._refresh(app, app.scoped())
         self._mark_bound(app)
         text = f"deploy {template.name} {template.version}"
-        change = self._begin(app, "change: " + text if found else text, None)
+        stays = f"{name} stays changed to version {template.version}: deploy another one to go back"
+        undo = Undo() if found is None else Undo(stays=[stays])
+        for instance in made if found is None else ():
+            undo.before.setdefault((states.NOT_DEPLOYED, False), []).append(instance.path)
+        change = self._begin(app, "change: " + text if found else text, None, undo)
         return {**change, "application": app.id}
 
     def shown_plan(
@@ -205,8 +211,10 @@ class Requests:
 
     # -- what all requests end with
 
-    def _begin(self, app: Application, text: str, paths: tuple[str, ...] | None) -> dict[str, Any]:
-        change = self._changes.begin(app, text, paths)
+    def _begin(
+        self, app: Application, text: str, paths: tuple[str, ...] | None, undo: Undo
+    ) -> dict[str, Any]:
+        change = self._changes.begin(app, text, paths, undo)
         # Now and not with the next `take`: an older have must not pass for an answer to this.
         self._wants.flush()
         return {"change": change}
@@ -234,29 +242,41 @@ class Requests:
 
     # -- wishes
 
-    def set_wish(self, app_name: str, path: str | None, wish: str, force: bool) -> dict[str, Any]:
+    def set_wish(
+        self, app_name: str, paths: list[str] | None, wish: str, force: bool
+    ) -> dict[str, Any]:
         app = self.application(app_name)
         if wish not in states.WISHES:
             raise FleetError(
                 "bad-wish", f"{wish!r} is no wish", "one of " + ", ".join(states.WISHES)
             )
-        if path is None:
-            changed = _wish_for_all(app, wish)
-            touched: Iterable[Instance] = list(app.scoped())
+        undo = Undo()
+        if paths is None:
+            touched = set(app.scoped())
+            self._wish(app, _wish_for_all(app, wish), wish, undo)
         else:
-            instance = self.instance(app, path)
-            if instance.leaving:
-                raise FleetError("conflict", f"{instance.path} is being removed")
-            tree = app.tree(instance.path)
-            changed = _wish_for_one(instance, tree, wish)
-            touched = {instance.scope, *(one for one in tree if one.is_scoped)}
-            path = instance.path
+            # All are looked up before the first one changes.
+            chosen = [self._staying(app, path) for path in paths]
+            paths, touched = [one.path for one in chosen], set()
+            for one in chosen:
+                tree = app.tree(one.path)
+                self._wish(app, _wish_for_one(one, tree, wish), wish, undo)
+                touched |= {one.scope, *(below for below in tree if below.is_scoped)}
+        self._refresh(app, touched, force)
+        text = f"{_TEXTS[wish]} {_named(paths) if paths else app.name}"
+        return self._begin(app, text, None if paths is None else tuple(paths), undo)
+
+    def _staying(self, app: Application, path: str) -> Instance:
+        found = self.instance(app, path)
+        if found.leaving:
+            raise FleetError("conflict", f"{found.path} is being removed")
+        return found
+
+    def _wish(self, app: Application, changed: list[Instance], wish: str, undo: Undo) -> None:
         for one in changed:
+            undo.note(one)
             one.wish = wish
             self._outbox.store_instance(app, one)
-        self._refresh(app, touched, force)
-        text = f"{_TEXTS[wish]} {path or app.name}"
-        return self._begin(app, text, None if path is None else (path,))
 
     # -- instances at run time
 
@@ -288,7 +308,7 @@ class Requests:
         kinds.check(app.graph, new, of, frozenset(siblings))
         spec = Spec(path, component, dict(exports), dict(data), states.STARTED, True)
         self._add(app, [spec])
-        return {**self._begin(app, f"add {path}", (path,)), "path": path}
+        return {**self._begin(app, f"add {path}", (path,), Undo([path])), "path": path}
 
     def _add(self, app: Application, specs: list[Spec]) -> None:
         builder = Builder(self._world, self._identity.handler_of, app, app.graph, app.kinds)
@@ -304,14 +324,18 @@ class Requests:
     def remove(self, app_name: str, path: str, force: bool) -> dict[str, Any]:
         app = self.application(app_name)
         instance = self.instance(app, path)
-        self._remove(app, [instance], force)
-        return self._begin(app, f"remove {instance.path}", (instance.path,))
+        undo = Undo()
+        self._remove(app, [instance], undo, force)
+        return self._begin(app, f"remove {instance.path}", (instance.path,), undo)
 
-    def _remove(self, app: Application, instances: list[Instance], force: bool = False) -> None:
+    def _remove(
+        self, app: Application, instances: list[Instance], undo: Undo, force: bool = False
+    ) -> None:
         touched = set()
         for instance in instances:
             touched.add(instance.scope)
             for one in app.tree(instance.path):
+                undo.note(one)
                 self._leave(app, one)
                 if one.is_scoped:
                     touched.add(one)
@@ -319,24 +343,38 @@ class Requests:
 
     def scale(self, app_name: str, root_path: str, count: int) -> dict[str, Any]:
         app = self.application(app_name)
-        family = _family(app, root_path)
+        known = copies.family(app, root_path)
         if not 1 <= count <= _MOST_COPIES:
             raise FleetError(
                 "bad-count", f"cannot have {count} copies", f"from 1 to {_MOST_COPIES}"
             )
-        base = "/" + root_path.strip("/").rstrip("0123456789")
-        more, fewer = count - len(family), sorted(family, reverse=True)[: len(family) - count]
-        paths: list[str] = []
-        if more > 0:
-            model = app.instances.get("/" + root_path.strip("/"))
-            if model is None or model.leaving:
-                model = family[min(family)]
-            paths = _free_paths(app, base, more)
-            self._add(app, [s for path in paths for s in _copies(app, model, path)])
-        elif more < 0:
-            paths = [family[index].path for index in fewer]
-            self._remove(app, [family[index] for index in fewer])
-        return {**self._begin(app, f"scale {base} to {count}", tuple(paths)), "paths": paths}
+        base, undo = copies.base_of(root_path), Undo()
+        deployed = copies.deployed(known)
+        if count >= len(deployed):
+            paths = self._scale_up(app, root_path, count - len(deployed), undo)
+        else:
+            fewer = sorted(deployed, reverse=True)[: len(deployed) - count]
+            paths = [deployed[index].path for index in fewer]
+            self._remove(app, [deployed[index] for index in fewer], undo)
+        text = f"scale {base} to {count}"
+        return {**self._begin(app, text, tuple(paths), undo), "paths": paths}
+
+    def _scale_up(self, app: Application, root_path: str, more: int, undo: Undo) -> list[str]:
+        """Deploy what is there and is not deployed, then copies; return the paths of the roots."""
+        known = copies.family(app, root_path)
+        down = [known[n] for n in sorted(known) if known[n].wish == states.NOT_DEPLOYED][:more]
+        new = copies.free_paths(app, copies.base_of(root_path), more - len(down))
+        model = app.instances.get("/" + root_path.strip("/"))
+        if model is None or model.leaving:
+            model = known[min(copies.deployed(known) or known)]
+        # Added first: this may be refused.
+        undo.added = new
+        self._add(app, copies.specs(app, model, new))
+        for root in down:
+            tree = app.tree(root.path)
+            self._wish(app, _wish_for_one(root, tree, states.STARTED), states.STARTED, undo)
+            self._refresh(app, {root, *(one for one in tree if one.is_scoped)})
+        return [root.path for root in down] + new
 
     # -- the rest
 
@@ -388,13 +426,16 @@ class Requests:
     def cancel(self, app_name: str, paths: list[str]) -> dict[str, Any]:
         """Send `cancel` for each of these instances that has a step under way."""
         sent, offline = 0, set[str]()
-        app = self._world.applications.get(app_name)
-        if app is None:
-            return {"sent": 0, "offline": []}
+        app = self.application(app_name)
         for path in paths:
-            instance = self.instance(app, path)
-            node = instance.scope.node
-            if node is None or instance.is_scoped or not instance.state.endswith("ing"):
+            instance = app.instances.get(path)
+            node = instance.scope.node if instance is not None else None
+            if (
+                instance is None
+                or node is None
+                or instance.is_scoped
+                or not instance.state.endswith("ing")
+            ):
                 continue
             if node.online:
                 self._orders.send(node, "cancel", [path])
@@ -413,12 +454,61 @@ class Requests:
                     f"{other.name} does not export under {prefix!r}",
                     f"its exports prefix is {other.prefix!r}" if other.prefix else "it has none",
                 )
+        undo = Undo()
+        undo.bound[prefix] = list(app.bindings.get(prefix, ()))
+        self._bind(app, prefix, [other.id for other in bound])
+        text = f"bind {prefix} to {', '.join(bound_names) or 'nothing'}"
+        return self._begin(app, text, None, undo)
+
+    def _bind(self, app: Application, prefix: str, ids: list[str]) -> None:
         self._wants.providers.mark_bound(app, prefix)
-        app.bindings[prefix] = [other.id for other in bound]
+        app.bindings[prefix] = ids
         self._outbox.store_application(app)
         self._wants.providers.mark_bound(app, prefix)
         self._wants.providers.mark_outside(app, prefix)
-        return self._begin(app, f"bind {prefix} to {', '.join(bound_names) or 'nothing'}", None)
+
+    # -- cancel
+
+    def cancel_change(self, change_id: str) -> dict[str, Any]:
+        """Put back what a change wished, then end its steps: in this order none begins anew."""
+        change, left, undo = self._changes.cancel(change_id)
+        app = self._world.by_id.get(change.app_id)
+        if app is None:
+            return {"sent": 0, "offline": [], "change": None, "stays": []}
+        stays = list(undo.stays)
+        gone = undo.gone(app)
+        if gone:
+            stays.append(f"{', '.join(gone[:5])} is gone already: add it again")
+        back = self._put_back(app, undo, f"cancel: {change.text}", change.paths)
+        return {**self.cancel(app.name, left), "change": back, "stays": stays}
+
+    def _put_back(
+        self, app: Application, undo: Undo, text: str, paths: tuple[str, ...] | None
+    ) -> str | None:
+        """Wish what was wished before; return the change that watches it, None: nothing to do."""
+        wishes, again = undo.wishes(app), Undo()
+        added = [app.instances[path] for path in undo.added if path in app.instances]
+        bound = {p: ids for p, ids in undo.bound.items() if ids != app.bindings.get(p, [])}
+        if not (wishes or added or bound):
+            return None
+        touched = set()
+        for one, wish, leaving in wishes:
+            again.note(one)
+            one.wish, one.leaving = wish, leaving
+            self._outbox.store_instance(app, one)
+            touched.add(one.scope)
+        for prefix, ids in bound.items():
+            again.bound[prefix] = list(app.bindings.get(prefix, ()))
+            self._bind(app, prefix, [app_id for app_id in ids if app_id in self._world.by_id])
+        self._refresh(app, touched)
+        self._remove(app, added, again)
+        return str(self._begin(app, text, paths, again)["change"])
+
+
+def _named(paths: list[str]) -> str:
+    """Return what a change is about, in a few words."""
+    more = len(paths) - _NAMED
+    return ", ".join(paths[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _keep_to_it(app: Application, target: str | None, simulate: bool) -> None:
@@ -456,52 +546,3 @@ def _wish_for_one(instance: Instance, tree: list[Instance], wish: str) -> list[I
     if instance.is_scoped and instance.wish == states.NOT_DEPLOYED:
         return [one for one in tree if one.wish == states.NOT_DEPLOYED]
     return [instance] if instance.wish != wish else []
-
-
-def _family(app: Application, root_path: str) -> dict[int, Instance]:
-    """Return index → instance of the root instance and its copies; 0: the one without a number."""
-    base = root_path.strip("/").rstrip("0123456789")
-    named = re.compile(re.escape(base) + r"(\d*)")
-    asked = app.instances.get("/" + root_path.strip("/"))
-    family: dict[int, Instance] = {}
-    for root in app.roots():
-        match = named.fullmatch(root.name)
-        if match is None or root.leaving:
-            continue
-        if asked is not None and root.kind is not asked.kind:
-            continue
-        family[int(match[1] or 0)] = root
-    if not family or "/" in root_path.strip("/"):
-        raise FleetError(
-            "unknown-instance",
-            f"there is no root instance {root_path!r} in {app.name}",
-            "only root instances, which stand for nodes, can be scaled",
-        )
-    return family
-
-
-def _free_paths(app: Application, base: str, count: int) -> list[str]:
-    taken = {
-        int(name[len(base) :])
-        for name in app.instances
-        if name.startswith(base) and name[len(base) :].isdigit()
-    }
-    found: list[str] = []
-    index = 1
-    while len(found) < count:
-        if index not in taken:
-            found.append(f"{base}{index}")
-        index += 1
-    return found
-
-
-def _copies(app: Application, model: Instance, path: str) -> list[Spec]:
-    """Return what makes a copy of `model` and all below it, ports left open."""
-    specs = []
-    for one in app.tree(model.path):
-        if one.leaving:
-            continue
-        overrides = {n: v for n, v in one.overrides.items() if n not in one.kind.ports}
-        new = path + one.path[len(model.path) :]
-        specs.append(Spec(new, one.kind.component, overrides, one.data, one.wish, True))
-    return specs

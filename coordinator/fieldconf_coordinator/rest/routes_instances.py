@@ -71,11 +71,9 @@ def set_wanted(call: Call) -> Any:
 def _wish(service: Service, now: int, asked: questions.Asked) -> Any:
     app = questions.application_of(service, asked["app"])
     paths = asked.get("paths")
-    # All are looked up before the first one changes.
-    found = [None] if paths is None else [questions.instance_of(app, p).path for p in paths]
-    force = asked.get("force", False)
-    done = [service.fleet.set_wish(now, app.name, p, asked["wanted"], force) for p in found]
-    return {"change": done[-1]["change"], "changes": [one["change"] for one in done]}
+    # For the words of the refusal.
+    found = paths and [questions.instance_of(app, path).path for path in paths]
+    return service.fleet.set_wish(now, app.name, found, asked["wanted"], asked.get("force", False))
 
 
 def scale(call: Call) -> Any:
@@ -106,7 +104,7 @@ def cancel_step(call: Call) -> Any:
 
 
 def cancel_change(call: Call) -> Any:
-    """End the steps that run for a change, and watch it no more. What is wished stays wished."""
+    """Put back what a change wished, and end its steps that run."""
     return call.ask(lambda s, now, a: s.fleet.cancel_change(now, a["id"]), id=call.params["change"])
 
 
@@ -115,6 +113,13 @@ def _of(body: Any, *names: str) -> dict[str, Any]:
 
 
 _SENT = record("sent offline", sent=COUNT, offline=items(text(40)))
+_CANCELLED = record(
+    "sent offline change stays",
+    sent=COUNT,
+    offline=items(text(40)),
+    change={**or_null(text(20)), "description": "watches the way back; null: there is none"},
+    stays={**items(text()), "description": "what is not put back, in words"},
+)
 _IMPORT = record(
     "prefix names mandatory external missing providers total",
     prefix=text(),
@@ -138,7 +143,6 @@ _DETAIL = {
         "imports": items(_IMPORT),
     },
 }
-_CHANGES = record("change changes", change=text(20), changes=items(text(20), 1000))
 _PATHS = record("change paths", change=text(20), paths=items(PATH, 100_000))
 _BEGUN = record("change path", change=text(20), path=PATH)
 _FORCE = Parameter("force", YES_NO, "true: destroy its nodes without waiting for what runs there.")
@@ -205,18 +209,19 @@ ROUTES = [
         set_wanted,
         "operator",
         "Wish one instance, several, or all into a state.",
-        _CHANGES,
+        CHANGE_ID,
         record("wanted", wanted=WISH, paths=or_null(items(PATH, 1000, minItems=1)), force=YES_NO),
         status=202,
         example={"wanted": "deployed-stopped", "paths": ["/web-vm/web"]},
-        shown={"change": "9", "changes": ["9"]},
+        shown={"change": "9"},
     ),
     Route(
         "POST",
         _APP + "/scale",
         scale,
         "operator",
-        "Have so many copies of a root instance.",
+        "Have so many copies of a root instance.\n\nOnly deployed ones count; those that are there "
+        "and not deployed come first.",
         _PATHS,
         record("path count", path=PATH, count=whole(1, 20_000)),
         status=202,
@@ -249,8 +254,10 @@ ROUTES = [
         "/api/v1/changes/{change}/cancel",
         cancel_change,
         "operator",
-        "End the steps that run for a change, and watch it no more.\n\nWhat is wished stays "
-        "wished, and is tried again; wish something else to go back.",
-        _SENT,
+        "Cancel a change that is under way.\n\nWhat it wished is put back, and its steps that run "
+        "are ended: a cancelled deployment leaves nothing deployed. `stays` tells what is not put "
+        "back: another version of a template, and what is gone already.",
+        _CANCELLED,
+        shown={"sent": 1, "offline": [], "change": "12", "stays": []},
     ),
 ]

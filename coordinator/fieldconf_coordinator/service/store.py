@@ -159,6 +159,15 @@ TABLES = {
             outcome=String,
         ),
         _table(
+            "undos",
+            1,
+            change=String,
+            before=_Packed,
+            added=_Packed,
+            bound=_Packed,
+            stays=_Packed,
+        ),
+        _table(
             "targets",
             1,
             id=String,
