@@ -190,6 +190,14 @@ class Pool:
             if one.phase == READY and not one.nonce and one.id not in self._world.nodes
         ]
 
+    def unused(self) -> list[Enrolled]:
+        """Return those that no application uses, whether one may or not."""
+        return [
+            one
+            for one in self._world.enrolled.values()
+            if one.phase != EXPELLED and one.id not in self._world.nodes
+        ]
+
     def _count(self) -> str:
         count = sum(one.phase == READY for one in self._world.enrolled.values())
         return {0: "none is", 1: "1 is"}.get(count, f"{count} are")

@@ -36,6 +36,7 @@ from fieldconf_microagent.envelope import EnvelopeError
 from ..errors import FleetError as FleetError
 from . import ports, restoring, status
 from .changes import Changes
+from .enrolled import Pool
 from .fitting import OffersOf
 from .inventory import Inventory
 from .machines import TOMBSTONE_MS, Identity, Machines
@@ -110,8 +111,7 @@ class Fleet:
         self._inventory = Inventory(world, outbox, machines.pool)
         #: What changed, for whoever watches.
         self.news = News(world, changes)
-        #: Enrolled machines; `enrolled` describes what may be asked.
-        self.pool = machines.pool
+        self.pool: Pool = machines.pool
         self._to_resume: list[Node] = []
         self._is_resumed = True
         self._greeting: list[str] = []
@@ -422,6 +422,11 @@ class Fleet:
         """
         self._at(now)
         self._requests.placing.place(self._requests.application(app), element, target_id)
+
+    def pool_at(self, now: int) -> Pool:
+        """Return the enrolled machines, to ask something of."""
+        self._at(now)
+        return self.pool
 
     def tag_node(self, now: int, node: str, tags: Iterable[str]) -> None:
         """Give a node these tags and no others."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from . import status
 from .changes import Changes
-from .model import Application, World
+from .model import EXPELLED, Application, World
 
 Row = dict[str, Any]
 
@@ -41,20 +41,24 @@ class News:
         for app in self._world.applications.values():
             marks.applications[app.id] = app
             marks.scopes.update((root, app) for root in app.scoped())
+        marks.enrolled.update((node_id, None) for node_id in self._world.enrolled)
         marks.changes.update((change_id, None) for change_id in reversed(self._changes.ids()))
 
     def end(self) -> None:
         """Keep no marks any more."""
         marks = self._world.marks
         marks.wanted = False
-        for marked in (marks.applications, marks.scopes, marks.gone, marks.changes):
+        every = (marks.applications, marks.scopes, marks.gone, marks.changes, marks.enrolled)
+        for marked in every:
             marked.clear()
 
     @property
     def waiting(self) -> bool:
         """Tell whether there is something to take."""
         marks = self._world.marks
-        return bool(marks.scopes or marks.applications or marks.gone or marks.changes)
+        return bool(
+            marks.scopes or marks.applications or marks.gone or marks.changes or marks.enrolled
+        )
 
     def take(self, now: int, most: int) -> list[Row]:
         """Return the rows of at most so many nodes with their instances, and what else is due.
@@ -68,6 +72,7 @@ class News:
         for app in applications.values():
             rows.append({"kind": "application", **status.summary(self._world, app)})
         rows += self._of_scopes(most)
+        rows += self._of_enrolled()
         changes, marks.changes = marks.changes, {}
         changes.update((change_id, None) for change_id in self._changes.running_of(applications))
         progress = [self._changes.progress(change_id) for change_id in changes]
@@ -95,6 +100,16 @@ class News:
                 yield {"kind": "node", **status.node(self._world, root.node)}
             for member in root.members:
                 yield {"kind": "instance", "application": app.name, **status.brief(member)}
+
+    def _of_enrolled(self) -> Iterator[Row]:
+        marks, world = self._world.marks, self._world
+        marked, marks.enrolled = marks.enrolled, {}
+        for node_id in marked:
+            one = world.enrolled[node_id]
+            if one.phase == EXPELLED:
+                yield {"kind": "node", "id": node_id, "gone": True}
+            elif node_id not in world.nodes:
+                yield {"kind": "node", **status.free(one)}
 
 
 def _gone(table: str, key: Any) -> Row:

@@ -3,8 +3,9 @@
 from typing import Any
 
 from .changes import shown_state
+from .enrolled import HANDLER
 from .inventory import tags_of
-from .model import Application, Instance, Node, World
+from .model import JOINING, READY, Application, Enrolled, Instance, Node, World
 
 
 def summary(world: World, app: Application) -> dict[str, Any]:
@@ -88,10 +89,12 @@ def problem(one: Instance) -> dict[str, Any] | None:
 def node(world: World, one: Node) -> dict[str, Any]:
     """Return one node."""
     agent, platform, installers, simulates = one.info or (None, None, (), False)
+    enrolled = world.enrolled.get(one.id)
     return {
         "id": one.id,
         "application": one.app.name,
         "path": one.root.path,
+        "board": enrolled.board if enrolled is not None else "",
         "target": one.target,
         "phase": one.phase,
         "online": one.online,
@@ -110,3 +113,37 @@ def node(world: World, one: Node) -> dict[str, Any]:
         "refused": one.refused,
         "duplicate": list(one.hardware) if one.duplicate else None,
     }
+
+
+def free(one: Enrolled) -> dict[str, Any]:
+    """Return an enrolled machine that no application uses, as `node` does."""
+    agent, platform, installers, simulates = one.info or (None, None, (), False)
+    return {
+        "id": one.id,
+        "application": None,
+        "path": None,
+        "board": one.board,
+        "target": HANDLER,
+        "phase": _phase(one),
+        "online": one.online,
+        "since": one.since,
+        "want": one.version,
+        "have": one.version,
+        "enrolment": one.enrolment,
+        "boot": one.seen[1],
+        "address": one.address,
+        "agent": agent,
+        "platform": platform,
+        "memory": one.memory,
+        "installers": list(installers),
+        "simulates": simulates,
+        "tags": sorted(one.tags),
+        "refused": None,
+        "duplicate": None,
+    }
+
+
+def _phase(one: Enrolled) -> str:
+    if one.seen == (0, 0, 0):
+        return "enrolled"
+    return "free" if one.phase == READY and not one.nonce else JOINING

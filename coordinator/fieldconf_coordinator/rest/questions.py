@@ -12,7 +12,6 @@ from typing import Any
 
 from ..core import status
 from ..core.changes import shown_state
-from ..core.inventory import tags_of
 from ..core.model import Application, Instance
 from ..errors import FleetError, RequestError
 from ..service.service import Service
@@ -197,36 +196,44 @@ def graph(service: Service, now: int, asked: Asked) -> Any:
 
 def nodes(service: Service, now: int, asked: Asked) -> Page:
     """Return a page of nodes by id."""
-    known = service.fleet.world.nodes
+    world = service.fleet.world
+    known = [*world.nodes, *(one.id for one in service.fleet.pool.unused())]
     app, online, tag = asked.get("application"), asked.get("online"), asked.get("tag")
 
     def row(node_id: str) -> Any:
-        node = known[node_id]
-        if tag and tag not in tags_of(service.fleet.world, node):
+        found = _node(service, now, node_id)
+        if tag and tag not in found["tags"]:
             return None
-        if (app and node.app.name != app) or (online is not None and node.online != online):
+        if (app and found["application"] != app) or (online not in (None, found["online"])):
             return None
-        return _node(service, now, node_id)
+        return found
 
     return paged(sorted(known), asked["cursor"], asked["limit"], row)
 
 
 def node(service: Service, now: int, asked: Asked) -> Any:
     """Return one node with the paths of what runs on it."""
-    found = service.fleet.world.nodes.get(asked["node"])
-    if found is None:
+    node_id = asked["node"]
+    found = service.fleet.world.nodes.get(node_id)
+    if found is None and node_id not in service.fleet.world.enrolled:
         hint = "GET /api/v1/nodes lists them"
-        raise FleetError("unknown-node", f"there is no node {asked['node']!r}", hint)
-    paths = [member.path for member in found.root.members]
-    return {**_node(service, now, found.id), "instances": paths}
+        raise FleetError("unknown-node", f"there is no node {node_id!r}", hint)
+    members = () if found is None else found.root.members
+    return {**_node(service, now, node_id), "instances": [member.path for member in members]}
 
 
 def _node(service: Service, now: int, node_id: str) -> dict[str, Any]:
-    found = service.fleet.world.nodes[node_id]
+    world = service.fleet.world
+    found = world.nodes.get(node_id)
     heard = None
+    if found is None:
+        free = world.enrolled[node_id]
+        if free.online:
+            heard = service.wall_ms() - max(0, now - free.heard)
+        return {**status.free(free), "heard": heard}
     if found.was_heard and found.fresh:
         heard = service.wall_ms() - max(0, now - found.heard)
-    return {**status.node(service.fleet.world, found), "heard": heard}
+    return {**status.node(world, found), "heard": heard}
 
 
 def logs(service: Service, now: int, asked: Asked) -> list[dict[str, Any]]:

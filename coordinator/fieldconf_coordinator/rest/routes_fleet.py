@@ -11,12 +11,13 @@ from .routes import ANYBODY, Call, Parameter, Route
 from .schemas import items, or_null, record, text, whole
 from .stream import TYPE as STREAM_TYPE
 
-_TAG = text(inventory.LONGEST, pattern=inventory.FORM)
-_NODE = record(
+TAG = text(inventory.LONGEST, pattern=inventory.FORM)
+NODE = record(
     "id application path target phase online tags",
     id=text(40),
-    application=NAME,
-    path=PATH,
+    application={**or_null(NAME), "description": "null: enrolled, and free"},
+    path=or_null(PATH),
+    board=text(),
     target=text(),
     phase=text(),
     online=YES_NO,
@@ -145,7 +146,7 @@ ROUTES = [
         list_nodes,
         "viewer",
         "List the nodes.",
-        _NODE,
+        NODE,
         query=(
             *PAGE,
             Parameter("application", NAME, "Only those of this application."),
@@ -160,7 +161,7 @@ ROUTES = [
         describe_node,
         "viewer",
         "Describe a node, with the paths of what runs on it.",
-        _NODE,
+        NODE,
     ),
     Route(
         "PATCH",
@@ -168,8 +169,8 @@ ROUTES = [
         edit_node,
         "operator",
         "Edit a node's tags.\n\nWith If-Match: only if nobody edited them meanwhile.",
-        _NODE,
-        record("tags", tags=items(_TAG, inventory.MOST)),
+        NODE,
+        record("tags", tags=items(TAG, inventory.MOST)),
         is_edit=True,
         example={"tags": ["outdoor", "site=north"]},
     ),

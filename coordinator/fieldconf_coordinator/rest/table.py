@@ -5,6 +5,7 @@ from . import (
     routes_applications,
     routes_fleet,
     routes_instances,
+    routes_nodes,
     routes_targets,
     routes_templates,
 )
@@ -12,6 +13,7 @@ from .routes import Route
 
 ROUTES: list[Route] = [
     *routes_fleet.ROUTES,
+    *routes_nodes.ROUTES,
     *routes_applications.ROUTES,
     *routes_instances.ROUTES,
     *routes_templates.ROUTES,

@@ -28,6 +28,7 @@ from fieldconf_targets.registry import handlers, offers
 from ..brokers.broker import BrokerLink
 from ..brokers.supervised import Broker, is_free
 from ..core.fleet import Fleet
+from ..core.model import Enrolled
 from ..core.outbox import Effect
 from ..core.ports import first_of
 from ..errors import FleetError, RequestError, StoreError
@@ -381,6 +382,16 @@ class Service:
         }
         password = self.broker.password(bytes.fromhex(settings["agent"]["key"]))
         return home if password is None else {**home, "user": node, "password": password}
+
+    def home_of(self, one: Enrolled) -> Mapping[str, Any]:
+        """Return the settings of the agent on an enrolled machine."""
+        agent = {
+            "domain": self.options.domain,
+            "node": one.id,
+            "key": one.key.hex(),
+            "enrolment": one.enrolment,
+        }
+        return self._home(one.id, {"agent": agent})
 
     # -- start, and now and then
 
