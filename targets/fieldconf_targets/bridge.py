@@ -15,14 +15,17 @@ import logging
 import os
 import select
 import socket
+import threading
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from fieldconf_microagent.serial_frames import CONNECTING, ENDED, OPEN, Line
 
 from .bridge_broker import Connection
 from .bridge_console import Lender
-from .bridge_ports import Port, PortError
+from .bridge_ports import Port, PortError, comports
 from .bridge_text import Lines, Sorter
 
 _FIRST_PAUSE_S = 0.25
@@ -40,7 +43,6 @@ class Bridge:
     Args:
         port: the port, or its path.
         broker: URL of the broker; None only lends the line.
-        ca: PEM file of who signs the broker's certificate; those of the system if None.
 
     Attributes:
         lender: lends the line to people on this box.
@@ -48,9 +50,9 @@ class Bridge:
         connections: how many connections to the broker were begun.
     """
 
-    def __init__(self, port: Port | str, broker: str | None, ca: str | None = None) -> None:
+    def __init__(self, port: Port | str, broker: str | None) -> None:
         self._port = Port(port) if isinstance(port, str) else port
-        self._broker, self._ca = broker, ca
+        self._broker = broker
         self._open: Any = None
         self._open_at_s = 0.0
         self._pause_s = _FIRST_PAUSE_S
@@ -58,7 +60,7 @@ class Bridge:
         self._bell, self._button = socket.socketpair()
         self._bell.setblocking(False)
         self._button.setblocking(False)
-        self._stopping = False
+        self._stopping = self._politely = False
         self._lines = Lines()
         self._connection: Connection | None = None
         self._stream = 0
@@ -77,18 +79,29 @@ class Bridge:
     def run(self) -> None:
         """Serve until `stop` is called."""
         try:
-            while not self._stopping:
+            while not self._stopping or (self._politely and self._is_lent()):
                 self.turn()
         finally:
-            self._lose("the bridge ends")
-            self.lender.close()
-            self._bell.close()
-            self._button.close()
+            self.close()
 
-    def stop(self) -> None:
-        """Let `run` end soon; may be called from another thread or a signal handler, once."""
+    def stop(self, politely: bool = False) -> None:
+        """Let `run` end soon, or `politely` once whoever has the line gave it back.
+
+        May be called from another thread or a signal handler.
+        """
+        self._politely = politely
         self._stopping = True
         self._wake()
+
+    def close(self) -> None:
+        """Let go of everything; not needed after `run`."""
+        self._lose("the bridge ends")
+        self.lender.close()
+        self._bell.close()
+        self._button.close()
+
+    def _is_lent(self) -> bool:
+        return self._open is not None and bool(self.lender.is_busy or self._unsent)
 
     @property
     def is_attached(self) -> bool:
@@ -105,7 +118,7 @@ class Bridge:
     def turn(self) -> None:
         """Wait for something to happen, and do all that follows from it."""
         if self._open is None and time.monotonic() >= self._open_at_s:
-            self._attach()
+            self._try()
         ready = self._wait()
         try:
             if self._open is not None and ready.get(self._open.fd, 0) & ~select.POLLOUT:
@@ -153,14 +166,21 @@ class Bridge:
 
     # -- the port
 
-    def _attach(self) -> None:
+    def _try(self) -> None:
         try:
-            self._open = self._port.open()
+            self.attach()
         except PortError as error:
             self._tell_once(str(error))
             self._open_at_s = time.monotonic() + self._pause_s
             self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
-            return
+
+    def attach(self) -> None:
+        """Open the port, which `run` does by itself, again and again if need be.
+
+        Raises:
+            PortError: it cannot be had now.
+        """
+        self._open = self._port.open()
         self._begin()
         self.lender.listen(self._open.name)
         # A board that still has a stream with a bridge that is gone.
@@ -256,7 +276,7 @@ class Bridge:
             return
         self.connections += 1
         self._stream = self.line.stream
-        self._connection = Connection(self._broker, self._ca, self._wake)
+        self._connection = Connection(self._broker, self._wake)
 
     def _drop_connection(self) -> None:
         if self._connection is not None:
@@ -282,6 +302,28 @@ class Bridge:
             self._tell_once(f"{self._port.path}: the broker has closed the connection")
             self.line.close()
             connection.close()
+
+
+@contextmanager
+def bridging(ports: Sequence[str], broker: str) -> Iterator[list[Bridge]]:
+    """Bridge ports to a broker, each in a thread, while the context lasts.
+
+    Raises:
+        PortError: this box cannot use serial ports at all.
+    """
+    if ports:
+        comports()
+    bridges = [Bridge(port, broker) for port in ports]
+    threads = [threading.Thread(target=one.run, name="bridge") for one in bridges]
+    for thread in threads:
+        thread.start()
+    try:
+        yield bridges
+    finally:
+        for one in bridges:
+            one.stop()
+        for thread in threads:
+            thread.join()
 
 
 def _now_ms() -> int:

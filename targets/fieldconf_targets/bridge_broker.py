@@ -15,8 +15,8 @@ class Connection:
     """One connection, from being made to its end.
 
     Args:
-        url: ``mqtt://host:port`` or ``mqtts://host:port``.
-        ca: PEM file of who signs the broker's certificate; those of the system if None.
+        url: ``mqtt://host:port``, or ``mqtts://host:port`` with a certificate that OpenSSL trusts
+            (the environment variable SSL_CERT_FILE names others than those of the system).
         changed: called in another thread once it stands or has failed.
 
     Attributes:
@@ -24,17 +24,17 @@ class Connection:
         problem: why it failed.
     """
 
-    def __init__(self, url: str, ca: str | None, changed: Callable[[], None]) -> None:
+    def __init__(self, url: str, changed: Callable[[], None]) -> None:
         self.state = "connecting"
         self.problem = ""
         self.socket: socket.socket | None = None
         self._unsent = b""
         self._lock = threading.Lock()
         threading.Thread(
-            target=self._make, args=(url, ca, changed), name="bridge-connect", daemon=True
+            target=self._make, args=(url, changed), name="bridge-connect", daemon=True
         ).start()
 
-    def _make(self, url: str, ca: str | None, changed: Callable[[], None]) -> None:
+    def _make(self, url: str, changed: Callable[[], None]) -> None:
         made: socket.socket | None = None
         problem = ""
         try:
@@ -42,7 +42,7 @@ class Connection:
             made = socket.create_connection((host, port), _PATIENCE_S)
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if tls:
-                context = ssl.create_default_context(cafile=ca)
+                context = ssl.create_default_context()
                 made = context.wrap_socket(made, server_hostname=host)
             made.setblocking(False)
         except (OSError, ValueError) as error:

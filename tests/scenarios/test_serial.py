@@ -34,7 +34,7 @@ class Line:
 
     @property
     def bridge(self):
-        return self.target.bridges[self.target.node_of("/web-vm")].bridge
+        return self.target.bridges[self.target.node_of("/web-vm")]
 
     def deploy(self, port=5432):
         self.coordinator.deploy(write_template(self.template, port), name="shop")

@@ -2,11 +2,11 @@
 
 import json
 import shutil
-import threading
+from contextlib import ExitStack
 from typing import ClassVar
 
 from fieldconf_targets.api import ABSENT, DEAD, RUNNING, Machine, Target
-from fieldconf_targets.bridge import Bridge
+from fieldconf_targets.bridge import bridging
 from support.serial_board import NO_SOCKETS, Board
 
 MAIN = f"""\
@@ -15,20 +15,6 @@ sys.path[:] = ["", "lib", ".frozen"]
 from fieldconf_microagent.main_board import main
 main(".")
 """
-
-
-class Bridged:
-    """A bridge in a thread."""
-
-    def __init__(self, port, broker):
-        self.bridge = Bridge(str(port), broker)
-        self._thread = threading.Thread(target=self.bridge.run)
-        self._thread.start()
-
-    def close(self):
-        self.bridge.stop()
-        self._thread.join(20)
-        assert not self._thread.is_alive()
 
 
 class SerialBoardTarget(Target):
@@ -50,6 +36,7 @@ class SerialBoardTarget(Target):
         self.paths = {}
         self.boards = {}
         self.bridges = {}
+        self.ends = {}
         self.broker = None
 
     def create(self, order):
@@ -69,10 +56,13 @@ class SerialBoardTarget(Target):
 
     def bridge(self, node):
         """Start a bridge on the port of a board."""
-        self.bridges[node] = Bridged(self.boards[node].port, self.broker)
+        self.ends[node] = ExitStack()
+        started = bridging([str(self.boards[node].port)], self.broker)
+        (self.bridges[node],) = self.ends[node].enter_context(started)
 
     def end_bridge(self, node):
-        self.bridges.pop(node).close()
+        del self.bridges[node]
+        self.ends.pop(node).close()
 
     def state(self, node):
         if node not in self.boards:

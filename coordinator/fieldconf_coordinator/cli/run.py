@@ -33,6 +33,15 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 @click.option("--dev", is_flag=True, help="No login from this box; on loopback only.")
 @click.option("--tls-cert", type=_FILE, help="PEM file of the certificate, for TLS.")
 @click.option("--tls-key", type=_FILE, help="PEM file of its key.")
+@click.option(
+    "--bridge",
+    "bridges",
+    metavar="PORT",
+    multiple=True,
+    envvar="FIELDCONF_BRIDGE",
+    help="Bridge the board on this serial port to the broker; several times for several "
+    "(or FIELDCONF_BRIDGE, with blanks between them).",
+)
 @click.option("--verbose", is_flag=True, help="Log more.")
 @data_option
 def up(
@@ -43,6 +52,7 @@ def up(
     dev: bool,
     tls_cert: Path | None,
     tls_key: Path | None,
+    bridges: tuple[str, ...],
     verbose: bool,
     data: Path,
 ) -> int:
@@ -51,6 +61,9 @@ def up(
     It brings a broker of its own, unless told otherwise. It runs until Ctrl-C; what it deployed
     runs on, and is found again by the next one.
     """
+    from fieldconf_targets.bridge import bridging
+    from fieldconf_targets.bridge_ports import PortError
+
     from ..brokers.supervised import BrokerError
     from ..errors import StoreError
     from ..rest.server import ListenError, certificate, serving
@@ -70,7 +83,10 @@ def up(
     make = running.chosen(broker, mosquitto, domain)
     options = Options(domain=domain, reconnect_ms=5000 if broker else 500)
     try:
-        with running.coordinator(data, make, options) as service:
+        with (
+            running.coordinator(data, make, options) as service,
+            bridging(bridges, service.broker.url),
+        ):
             click.echo(f"coordinator of fleet {service.fleet_id}, data folder {data}")
             click.echo(f"broker: {service.broker.url}")
             if service.broker.notice:
@@ -82,7 +98,7 @@ def up(
                 click.echo("Ctrl-C ends it; what it deployed runs on.")
                 _until_signal(service)
         click.echo("The coordinator has ended.")
-    except (StoreError, BrokerError, ListenError) as error:
+    except (StoreError, BrokerError, ListenError, PortError) as error:
         click.echo(f"error: {error}", err=True)
         return COULD_NOT_RUN
     return 0
