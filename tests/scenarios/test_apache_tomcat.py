@@ -1,4 +1,7 @@
-"""examples/apache-tomcat: what its README has one type, with Debian's Apache, mod_jk and Tomcat."""
+"""examples/apache-tomcat, by scripts and by Puppet: what the READMEs have one type.
+
+With Debian's Apache, mod_jk and Tomcat.
+"""
 
 import os
 import re
@@ -17,17 +20,18 @@ _PATIENCE_S = 90
 TOMCATS = ["/tomcat-vm", "/tomcat-vm1", "/tomcat-vm2"]
 
 
+PROGRAMS = {
+    "apache2-bin": "/usr/sbin/apache2",
+    "libapache2-mod-jk": "/usr/lib/apache2/modules/mod_jk.so",
+    "tomcat10-common": "/usr/share/tomcat10/bin/catalina.sh",
+    "default-jre-headless": "/usr/bin/java",
+    "procps": "/usr/bin/pgrep",
+}
+
+
 @pytest.fixture
 def box(tmp_path):
-    examples.needs(
-        **{
-            "apache2-bin": "/usr/sbin/apache2",
-            "libapache2-mod-jk": "/usr/lib/apache2/modules/mod_jk.so",
-            "tomcat10-common": "/usr/share/tomcat10/bin/catalina.sh",
-            "default-jre-headless": "/usr/bin/java",
-            "procps": "/usr/bin/pgrep",
-        }
-    )
+    examples.needs(PROGRAMS)
     box = Box(tmp_path, "--mosquitto")
     try:
         yield box.up()
@@ -63,7 +67,7 @@ class Site:
 
     def until_answered_by(self, version, machines):
         wanted = {(version, machine) for machine in machines}
-        until(lambda: self.answers() == wanted, _PATIENCE_S, 0.1)
+        return until(lambda: self.answers() == wanted, _PATIENCE_S, 0.1)
 
     def node_folder(self, root):
         return self.box.data / "nodes/local" / self.instances()[root]["node"]
@@ -81,29 +85,40 @@ class Site:
         return fieldconf(self.box.data, "events")[1]
 
 
-def test_commands_of_the_readme_do_what_it_says(box, tmp_path):
+def test_by_scripts_the_readme_is_true(box, tmp_path):
     template = examples.copy("apache-tomcat", tmp_path)
     site = Site(box, "apache-tomcat")
-    checks = [
-        ("deploy", lambda: site.until_answered_by("1.0", TOMCATS[:1])),
-        ("scale", lambda: a_tomcat_that_is_killed_is_dropped_and_returns(site)),
-        ("logs", lambda: None),
-        ("deploy", lambda: site.until_answered_by("2.0", TOMCATS)),
-        ("remove", lambda: site.until_answered_by("2.0", TOMCATS[:2])),
-        ("undeploy", lambda: None),
-        ("delete", lambda: nothing_is_left(box)),
-    ]
-    commands = [words for words in examples.commands("apache-tomcat") if words[0] != "up"]
-    assert [words[0] for words in commands] == [name for name, _ in checks]
 
-    for (name, *words), (_, check) in zip(commands, checks, strict=True):
-        words = [str(template) if name == "deploy" else word for word in words]
-        status, out, err = fieldconf(box.data, name, *words)
-        assert status == 0, (name, out, err)
-        check()
-        if name == "logs":
-            assert "is answered by 3" in out
-            give_the_application_another_version(template)
+    examples.type_in(
+        box,
+        template,
+        {
+            "deploy": lambda out: site.until_answered_by("1.0", TOMCATS[:1]),
+            "scale": lambda out: a_tomcat_that_is_killed_is_dropped_and_returns(site),
+            "logs": lambda out: "is answered by 3" in out and give_it_version_2(template),
+            "deploy again": lambda out: site.until_answered_by("2.0", TOMCATS),
+            "remove": lambda out: site.until_answered_by("2.0", TOMCATS[:2]),
+            "undeploy": lambda out: nothing_is_left(box),
+            "delete": lambda out: box.ask("status")["applications"] == [],
+        },
+    )
+
+
+def test_by_puppet_the_readme_is_true(box, tmp_path):
+    examples.needs({"puppet-agent": "/usr/bin/puppet"})
+    template = examples.copy("apache-tomcat-puppet", tmp_path)
+    site = Site(box, "apache-tomcat-puppet")
+
+    examples.type_in(
+        box,
+        template,
+        {
+            "deploy": lambda out: site.until_answered_by("1.0", TOMCATS[:1]),
+            "scale": lambda out: site.until_answered_by("1.0", TOMCATS[:2]),
+            "undeploy": lambda out: nothing_is_left(box),
+            "delete": lambda out: box.ask("status")["applications"] == [],
+        },
+    )
 
 
 def a_tomcat_that_is_killed_is_dropped_and_returns(site):
@@ -120,15 +135,15 @@ def a_tomcat_that_is_killed_is_dropped_and_returns(site):
     # The target makes the machine again; its check finds that Tomcat is dead.
     site.until_answered_by("1.0", TOMCATS)
     assert "check failed" in site.events()
-    assert site.pid("/apache-vm/apache") == apache
+    return site.pid("/apache-vm/apache") == apache
 
 
-def give_the_application_another_version(template):
+def give_it_version_2(template):
     page = template / "graph/Webapp/index.jsp.mustache"
     page.write_text(page.read_text().replace("version 1.0", "version 2.0"))
+    return True
 
 
 def nothing_is_left(box):
-    assert box.ask("status")["applications"] == []
-    assert list((box.data / "nodes/local").iterdir()) == []
-    until(lambda: processes_below(box.data / "nodes") == [])
+    nodes = box.data / "nodes/local"
+    return list(nodes.iterdir()) == [] and until(lambda: not processes_below(nodes))

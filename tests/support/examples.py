@@ -1,4 +1,4 @@
-"""The examples as their READMEs show them: the commands, what is asked over HTTP, what is needed."""
+"""The examples as their READMEs show them: what one types, what is answered, what is needed."""
 
 import os
 import re
@@ -10,14 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from support.commands import fieldconf
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 _open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
 
 
-def needs(**tools):
-    """Skip the test unless the files of all packages are there: ``haproxy="/usr/sbin/haproxy"``."""
-    lacking = [name for name, file in tools.items() if not os.path.exists(file)]
+def needs(packages):
+    """Skip the test unless a file of every package is there."""
+    lacking = [name for name, file in packages.items() if not os.path.exists(file)]
     if lacking:
         pytest.skip("needs packages of Debian: " + ", ".join(lacking))
 
@@ -33,6 +35,22 @@ def commands(name):
     blocks = re.findall(r"^```\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     lines = [line for block in blocks for line in block.splitlines()]
     return [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("fieldconf ")]
+
+
+def type_in(box, template, checks):
+    """Run the commands of an example's README, deploying `template`; look each time whether it did.
+
+    Args:
+        checks: by command, in order; answers whether what the README says is so, given what was
+            printed. The second `deploy` is called "deploy again".
+    """
+    said = [words for words in commands(template.name) if words[0] != "up"]
+    assert [words[0] for words in said] == [name.split()[0] for name in checks]
+    for (name, *words), (moment, is_so) in zip(said, checks.items(), strict=True):
+        words = [str(template) if name == "deploy" else word for word in words]
+        status, out, err = fieldconf(box.data, name, *words)
+        assert status == 0, (name, out, err)
+        assert is_so(out), (moment, out)
 
 
 def page(address, method="GET", body=None):
