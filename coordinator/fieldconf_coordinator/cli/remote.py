@@ -163,9 +163,10 @@ class Remote:
             path = _absolute(path)
         return list(self.client.get(_app(app) + "/logs", path=path, limit=1000))
 
-    def events(self, app: str | None = None) -> list[Row]:
-        """Return the latest 1000 events, oldest first."""
-        return list(self.client.get("/events", application=app, limit=1000))[::-1]
+    def events(self, app: str | None = None, path: str | None = None) -> list[Row]:
+        """Return the latest 1000 events, oldest first: all, or of an instance and below it."""
+        path = None if path is None else _absolute(path)
+        return list(self.client.get("/events", application=app, path=path, limit=1000))[::-1]
 
     def change(self, id: str) -> Row:
         """Return a change with its steps."""

@@ -168,13 +168,16 @@ def logs(path: str | None, app: str | None, as_json: bool, remote: Remote) -> No
         click.echo("nothing was printed since the coordinator started", err=True)
 
 
-@click.command(epilog=examples("fieldconf events --app shop"))
+@click.command(epilog=examples("fieldconf events --app shop", "fieldconf events /web-vm1"))
+@click.argument("path", required=False, shell_complete=completing.paths)
 @app_option
 @json_option
 @remote_option
-def events(app: str | None, as_json: bool, remote: Remote) -> None:
-    """Print what happened lately."""
-    found = remote.events(app=app)
+def events(path: str | None, app: str | None, as_json: bool, remote: Remote) -> None:
+    """Print what happened lately: all, or at PATH and below."""
+    if path is not None:
+        app = the_app(remote, app)
+    found = remote.events(app, path)
     if as_json:
         print_json(found)
         return

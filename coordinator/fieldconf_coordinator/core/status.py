@@ -47,6 +47,8 @@ def _about(world: World, app: Application) -> dict[str, Any]:
         "target": app.target,
         "simulate": app.simulate,
         "bindings": bindings,
+        "exports_prefix": app.prefix or None,
+        "external": sorted({p for kind in app.kinds.values() for p in kind.outside}),
         "created": app.created,
     }
 

@@ -98,6 +98,7 @@ def instances(service: Service, now: int, asked: Asked) -> Page:
     """Return a page of instances by path: all, or those that the filters leave."""
     app = application_of(service, asked["app"])
     under, wanted, text = asked.get("under"), asked.get("state"), asked.get("q", "")
+    exported = asked.get("exports")
 
     def row(path: str) -> Any:
         if under and path != under and not path.startswith(under + "/"):
@@ -105,6 +106,8 @@ def instances(service: Service, now: int, asked: Asked) -> Page:
         if text not in path:
             return None
         one = app.instances[path]
+        if exported and (exported not in one.kind.exported or one.leaving):
+            return None
         if "problem" in asked and asked["problem"] != (one.problem is not None):
             return None
         if wanted and shown_state(one) != wanted:
@@ -280,6 +283,7 @@ def events(service: Service, now: int, asked: Asked) -> Page:
         asked.get("kind"),
         int(cursor) if cursor is not None else None,
         asked.get("after"),
+        asked.get("path"),
     )[::-1]
     more = len(found) > limit
     return found[:limit], str(found[limit - 1]["id"]) if more else None

@@ -22,7 +22,7 @@ from .schemas import items, mapping, or_null, record, text, whole
 
 _BINDINGS = mapping(items(NAME))
 _APPLICATION = record(
-    "id name template version instances",
+    "id name template version exports_prefix external instances",
     id=text(20),
     name=NAME,
     description=text(4000),
@@ -33,6 +33,11 @@ _APPLICATION = record(
     simulate={**YES_NO, "description": "no step of a recipe is run"},
     created=TIME,
     bindings=_BINDINGS,
+    exports_prefix={
+        **or_null(text()),
+        "description": "under which others import from it: what they can be bound to",
+    },
+    external={**items(text()), "description": "prefixes that bindings serve"},
     instances=COUNTS,
     revision=COUNT,
 )

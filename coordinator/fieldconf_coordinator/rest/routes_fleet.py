@@ -5,7 +5,20 @@ from typing import Any
 from ..core import inventory
 from ..service.service import Service
 from . import questions
-from .common import CHANGE, CHANGE_ID, COUNT, NAME, PAGE, PATH, STATE, TIME, WISH, YES_NO, page_of
+from .common import (
+    CHANGE,
+    CHANGE_ID,
+    COUNT,
+    NAME,
+    PAGE,
+    PATH,
+    STATE,
+    TIME,
+    WISH,
+    YES_NO,
+    absolute,
+    page_of,
+)
 from .envelope import Answer, Raw, page
 from .routes import ANYBODY, Call, Parameter, Route
 from .schemas import items, or_null, record, text, whole
@@ -86,7 +99,10 @@ def describe_change(call: Call) -> Any:
 
 
 def list_events(call: Call) -> Answer:
-    return page(*call.ask(questions.events, **{**call.query, **page_of(call.query)}))
+    asked = {**call.query, **page_of(call.query)}
+    if "path" in asked:
+        asked["path"] = absolute(asked["path"])
+    return page(*call.ask(questions.events, **asked))
 
 
 def describe_settings(call: Call) -> Any:
@@ -202,6 +218,7 @@ ROUTES = [
         query=(
             *PAGE,
             Parameter("application", NAME, "Only events of this application."),
+            Parameter("path", PATH, "Only events of this instance and of those below it."),
             Parameter("kind", NAME, "Only this kind: change, node, problem and the like."),
             Parameter("after", whole(0, 1 << 53), "Only those with a higher id."),
         ),

@@ -161,6 +161,7 @@ ROUTES = [
             Parameter("under", PATH, "Only this one and those below it."),
             Parameter("state", STATE, "Only those in this state."),
             Parameter("problem", YES_NO, "Only those with a problem, or without."),
+            Parameter("exports", NAME, "Only those from which one can import this prefix."),
             Parameter("q", text(200), "Only those with this text in their path."),
         ),
         is_list=True,

@@ -30,6 +30,7 @@ from sqlalchemy import (
     Table,
     create_engine,
     event,
+    func,
     select,
     text,
 )
@@ -402,13 +403,26 @@ class Store:
         kind: str | None = None,
         before: int | None = None,
         after: int | None = None,
+        path: str | None = None,
     ) -> list[dict[str, Any]]:
-        """Return the latest events, oldest first; `before` and `after` are ids."""
+        """Return the latest events, oldest first.
+
+        Args:
+            application: only its events.
+            most: how many.
+            kind: only of this kind.
+            before: only those with a lower id.
+            after: only those with a higher id.
+            path: only of this instance and of those below it.
+        """
         query = select(_EVENTS).order_by(_EVENTS.c.id.desc()).limit(most)
         if application is not None:
             query = query.where(_EVENTS.c.application == application)
         if kind is not None:
             query = query.where(_EVENTS.c.kind == kind)
+        if path is not None:
+            below = func.substr(_EVENTS.c.path, 1, len(path) + 1) == path + "/"
+            query = query.where((_EVENTS.c.path == path) | below)
         if before is not None:
             query = query.where(_EVENTS.c.id < before)
         if after is not None:
