@@ -82,7 +82,8 @@ def _made(point: Any) -> Installer:
         one = one()
     if not isinstance(one, Installer):
         raise TypeError("it is no fieldconf_microagent.installer.Installer")
-    one.name = one.name or point.name
+    # Graphs may write it in any case.
+    one.name = (one.name or point.name).lower()
     return one
 
 

@@ -23,9 +23,6 @@ from .runner_process import LIMIT, ProcessRunner
 from .store import Store
 from .version import VERSION
 
-#: Names of the installers that come with the agent; what a node offers depends on its tools.
-INSTALLERS = tuple(sorted(installers.BUILT_IN))
-
 #: Exit status when the settings are refused or the folder has an agent already.
 REFUSED = 2
 

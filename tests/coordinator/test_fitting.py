@@ -69,6 +69,12 @@ def test_an_installer_that_the_target_lacks_is_refused_in_plan_and_deployment(
         assert "--simulate" in refusal.hint
 
 
+def test_installers_may_be_written_in_any_case(desk):
+    desk.deploy(shop("Script"))
+
+    assert desk.want("/vm")["i"][1]["t"] == "script"
+
+
 def test_what_a_target_offers_depends_on_the_node(desk):
     desk.deploy(shop("puppet", data={"with": "puppet"}))
 

@@ -11,10 +11,10 @@ from fieldconf_dsl import errors
 from fieldconf_dsl.errors import Problem
 from fieldconf_dsl.loader import load_template
 from fieldconf_dsl.model import Template
-from fieldconf_microagent.main_cpython import INSTALLERS
+from fieldconf_microagent import installers
 
 from ..errors import FleetError
-from . import requirements
+from . import recipe_advice, requirements
 from .options import STEP_OPTIONS, instance_options, lost_after_ms, step_options
 
 
@@ -30,6 +30,7 @@ def problems_of(paths: Iterable[Path]) -> list[Problem]:
             template = load_template(path).template
             if template is not None:
                 found += [*_settings(template), *_data(template), *_installers(template)]
+                found += recipe_advice.problems_of(template)
     return found
 
 
@@ -59,9 +60,10 @@ def _data(template: Template) -> Iterator[Problem]:
 
 
 def _installers(template: Template) -> Iterator[Problem]:
-    known = ["target", *INSTALLERS]
+    # Those of third parties count as far as they are installed here.
+    known = ["target", *sorted(installers.load({}, lambda level, text: None))]
     for component in template.graph.components.values():
-        if component.installer not in known:
+        if component.installer.lower() not in known:
             said = errors.meant(component.installer, known)
             text = f"{component.name}: no agent of this version has the installer {said}"
             yield _warning("graph", "FC_UNKNOWN_INSTALLER", f"{text}; known: {', '.join(known)}")

@@ -19,7 +19,8 @@ def make_kinds(template: dsl.Template, digests: Mapping[str, bytes]) -> tuple[di
     """
     kinds = {}
     for component in template.graph.components.values():
-        kind = Kind(component.name, component.installer)
+        # Names of installers may be written in any case, as in Roboconf.
+        kind = Kind(component.name, component.installer.lower())
         kind.digest = digests.get(component.name)
         kind.options = step_options(template.settings, component.name)
         kind.ports = tuple(name for name, export in component.exports.items() if export.random)

@@ -1,0 +1,81 @@
+"""`fieldconf check` reads the recipes of `file` and `command` as agents do."""
+
+import pytest
+
+from fieldconf_coordinator.core import advice
+
+GRAPH = """
+VM {
+    installer: target;
+    children: App, Other;
+}
+App {
+    installer: %s;
+}
+Other {
+    extends: App;
+}
+"""
+
+
+@pytest.fixture
+def problems(tmp_path):
+    """Return what is told of a recipe with this file."""
+    for name in ("descriptor", "graph/App/files", "instances"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "graph/App/files/x").write_text("x")
+    (tmp_path / "descriptor/application.properties").write_text(
+        "name = shop\nversion = 1.0\ndsl-id = roboconf-1.0\n"
+        "graph-entry-point = main.graph\ninstance-entry-point = main.instances\n"
+    )
+    (tmp_path / "instances/main.instances").write_text(
+        "instance of VM {\n  name: vm;\n  instance of App {\n    name: app;\n  }\n}\n"
+    )
+
+    def told(installer, file, text):
+        (tmp_path / "graph/main.graph").write_text(GRAPH % installer)
+        if text is not None:
+            (tmp_path / "graph/App" / file).write_bytes(text)
+        found = advice.problems_of([tmp_path])
+        return [(one.code, one.file, one.message) for one in found]
+
+    return told
+
+
+@pytest.mark.parametrize(
+    ("installer", "file", "text"),
+    [
+        ("file", "instructions.properties", b"deploy.1.copy = files/x -> x\n"),
+        ("command", "installer.toml", b'[start]\nrun = ["x"]\n'),
+        ("script", "installer.toml", b"rubbish"),
+    ],
+)
+def test_a_good_recipe_is_passed_over(problems, installer, file, text):
+    assert problems(installer, file, text) == []
+
+
+@pytest.mark.parametrize(
+    ("installer", "file", "text", "said"),
+    [
+        ("file", "instructions.properties", b"x\ndeploy.1.remove = x", "line 1: expected <step>"),
+        ("file", "instructions.properties", b"deploy.1.remove = x", "unknown action 'remove'"),
+        ("file", "instructions.properties", None, "the recipe lacks this file"),
+        ("command", "installer.toml", b"[strat]\nrun = ['x']", "'strat' is no step"),
+        ("command", "installer.toml", b"\xff", "'utf-8' codec"),
+        ("command", "installer.toml", None, "the recipe lacks this file"),
+    ],
+)
+def test_a_slip_is_told_once_with_its_file(problems, installer, file, text, said):
+    ((code, place, message),) = problems(installer, file, text)
+
+    assert (code, place) == ("FC_BAD_RECIPE", f"graph/App/{file}")
+    assert said in message
+
+
+def test_a_download_that_is_not_pinned_is_a_warning(problems):
+    ((code, _, message),) = problems(
+        "file", "instructions.properties", b"deploy.7.download = http://x/y -> y"
+    )
+
+    assert code == "FC_DOWNLOAD_WITHOUT_DIGEST"
+    assert message.startswith("deploy.7.download takes whatever is sent")
