@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fieldconf_dsl import check, loader, writer
+from fieldconf_microagent import variables
 from support import guide, reference
 
 ROOT = Path(__file__).parent.parent
@@ -63,6 +64,18 @@ def test_map_of_the_agent_names_every_module():
     modules = {file.stem for file in (ROOT / "microagent").glob("*/[a-z]*.py")}
 
     assert modules == modules & set(re.findall(r"`(\w+)`", page))
+
+
+def test_the_names_that_templates_see_are_all_told():
+    request = {"path": "/a/b", "name": "b", "component": "B", "application": "x", "step": "start"}
+    request |= {"recipe_dir": "/r", "exports": {}, "imports": {"Web": [["/c", {}]]}}
+
+    seen = variables.context(request, "/data")
+
+    names = {name for name in seen if not name.startswith(("ROBOCONF_", "FIELDCONF_"))}
+    told = dict(reference.CONTEXT)
+    assert names == (set(told) | {"Web"}) - {"<name>", "<Prefix>"}
+    assert all(f"`{name}`" in told["<Prefix>"] for name in seen["Web"][0])
 
 
 # -- the guide

@@ -40,7 +40,7 @@ VARIABLES: "list[tuple[str, str, Callable[[Request, str], Any]]]" = [
     (
         "imports",
         "For every imported prefix a list, sorted by path; an item holds `path` and `name` of the "
-        "exporting instance and its variables: `fieldconf.imports.Web | map(attribute='ip')`.",
+        "exporting instance and its variables: `fieldconf.imports.Web[0].ip`.",
         lambda r, d: _imports(r["imports"]),
     ),
     (

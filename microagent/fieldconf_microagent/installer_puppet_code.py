@@ -21,6 +21,31 @@ Imports = list[Any]
 #: What `runningState` says in a step; of the others nothing is known.
 RUNNING_STATE = {"deploy": "stopped", "start": "running", "stop": "stopped", "upgrade": "running"}
 
+#: parameter, help: all that a class is told. The reference is written from it.
+PARAMETERS = [
+    (
+        "$runningState",
+        "`'running'` for start and upgrade, `'stopped'` for deploy and stop, else undef.",
+    ),
+    ("$<name>", "Each exported variable of the instance, its name in lower case."),
+    (
+        "$<prefix>",
+        "For each imported prefix, in lower case: a hash of the exporting instances by path, each "
+        "a hash of its variables by their names in lower case; undef when there is none.",
+    ),
+    (
+        "$importDiff",
+        "update only: `added` and `removed` (hashes as above, or undef; a changed value counts as "
+        "added) of one prefix, `component` (that prefix), and `changes`: for each prefix, in lower "
+        "case, that something changed of, `added`, `removed` and `changed`.",
+    ),
+    (
+        "$facts['fieldconf_<name>']",
+        "What scripts find in `FIELDCONF_<NAME>`, but for `FIELDCONF_CHANGED`: "
+        "`$facts['fieldconf_data_dir']`.",
+    ),
+]
+
 #: No parameter of a class can have one of these names: Puppet keeps them for itself.
 KEPT = frozenset(
     "name title alias audit before loglevel noop notify require schedule stage subscribe tag "

@@ -4,29 +4,65 @@
 when they are out of date.
 """
 
-from fieldconf_microagent import states, variables
+from fieldconf_microagent import installer_ansible, installer_puppet_code, states, variables
 
 _NOTE = "<!-- Made from {} by tests/support/reference.py; see CONTRIBUTING. -->\n"
 
 
+#: name, help: what a template sees beside the names that scripts get.
+CONTEXT = [
+    ("<name>", "Each exported variable of the instance."),
+    (
+        "<Prefix>",
+        "For each imported prefix a list, sorted by path. An item holds `path`, `name` and "
+        "`clean_path` (the path for use in names) of the exporting instance, `last` (is it the "
+        "last one?), and over these its variables.",
+    ),
+    ("imports", "The same lists by prefix: `{{#imports.Web}}`."),
+    (
+        "importLists",
+        "Roboconf's: a list of `prefix` and `imports`, a list of `exportedVars`, a list of `name` "
+        "and `value`.",
+    ),
+]
+
+
 def variables_page():
-    """Return the page on the variables that scripts get."""
+    """Return the page on what recipes are told, installer by installer."""
     names = [(f"`FIELDCONF_{name}`", text) for name, text, _ in variables.META]
     patterns = [(f"`{name}`", text) for name, text in variables.PATTERNS]
     return "".join(
         [
             _NOTE.format("fieldconf_microagent.variables"),
-            "# Variables of scripts\n\n"
+            "# Variables\n\n"
+            "What a step is told: [scripts](#scripts), which the installer `command` goes with, "
+            "[Puppet classes](#puppet),\n[Ansible playbooks](#ansible), [templates](#templates). "
+            "`python` recipes get the same as attributes of the object that they\nare called "
+            "with.\n\n## Scripts\n\n"
             "What a step of a script recipe finds in its environment. A name that a shell cannot "
             "read is also set with `_` for\nwhat it refuses: `my-port` as `my_port`.\n\n"
-            "## The instance, and what it imports\n\n",
+            "### The instance, and what it imports\n\n",
             _table(("variable", "value"), patterns),
             "\nExample: `imports: Data.*;` gives `Data_size`, `Data_0_name`, `Data_0_ip`, "
             "`Data_0_port`, `Data_1_name` and so on.\n\n"
-            "## The step\n\n"
+            "### The step\n\n"
             "Each also exists with `ROBOCONF_` before it. Where there is nothing to tell, "
             "a variable is not set.\n\n",
             _table(("variable", "value"), names),
+            "\n## Puppet\n\nThe parameters of the class that is a step. "
+            "See [installers](installers.md#puppet).\n\n",
+            _table(("parameter", "value"), _code(installer_puppet_code.PARAMETERS)),
+            "\n## Ansible\n\nThe variable `fieldconf` of a playbook; "
+            "its environment also holds what stands under [the step](#the-step), "
+            "but for\n`FIELDCONF_CHANGED`. See [installers](installers.md#ansible).\n\n",
+            _table(
+                ("key", "value"),
+                [(f"`fieldconf.{name}`", text) for name, text, _ in installer_ansible.VARIABLES],
+            ),
+            "\n## Templates\n\nWhat `*.mustache` files and Roboconf's `roboconf-templates/` see, "
+            "beside the names under [the step](#the-step). See\n"
+            "[installers](installers.md#templates).\n\n",
+            _table(("name", "value"), _code(CONTEXT)),
         ]
     )
 
@@ -69,6 +105,10 @@ def life_cycle_page():
 
 #: page under docs/reference → what writes it
 PAGES = {"variables.md": variables_page, "life-cycle.md": life_cycle_page}
+
+
+def _code(rows):
+    return [(f"`{name}`", text) for name, text in rows]
 
 
 def _table(header, rows):
