@@ -15,7 +15,8 @@ _BOOT = (
     "import sys; sys.path[:0] = sys.argv.pop(1).split(':'); "
     "from fieldconf_coordinator.cli.main import main; main()"
 )
-_PATHS = ":".join(str(ROOT / part) for part in ("coordinator", "microagent", "dsl", "targets"))
+_PARTS = ("coordinator", "microagent", "dsl", "targets", "firmware-images")
+_PATHS = ":".join(str(ROOT / part) for part in _PARTS)
 
 
 def command(*arguments):

@@ -61,9 +61,14 @@ def remote_option(command: Callable[..., Any]) -> Callable[..., Any]:
         place = place_of(click.get_current_context(), data, server, ca)
         return command(*args, remote=Remote.at(place), **more)
 
+    return place_options(wrapped)
+
+
+def place_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what names a coordinator, for `place_of`; for commands that can do without one."""
     for option in (_CA, _SERVER, data_option):
-        wrapped = option(wrapped)
-    return wrapped
+        command = option(command)
+    return command
 
 
 _SERVER = click.option(

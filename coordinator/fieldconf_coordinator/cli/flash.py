@@ -10,7 +10,7 @@ import click
 
 from ..errors import RequestError
 from .client import NOT_ASKED
-from .common import examples, remote_option
+from .common import examples, place_of, place_options
 from .images import build, image_options
 from .remote import Remote
 
@@ -43,7 +43,7 @@ _PATIENCE_S = 90.0
     help="Give up waiting after so many seconds.",
     show_default=True,
 )
-@remote_option
+@place_options
 def flash(
     port: str,
     board: str,
@@ -56,7 +56,9 @@ def flash(
     baud: int | None,
     wait: bool,
     timeout: float,
-    remote: Remote,
+    data: Path,
+    server: str | None,
+    ca: Path | None,
 ) -> int:
     """Put agent and identity of a node onto the board at PORT.
 
@@ -73,7 +75,10 @@ def flash(
     bars = Bars()
     try:
         image = build(board, settings_file, node, firmware, files_only, sha256, flash_size)
-        hello = first_words(remote, image.node) if wait else None
+        hello = None
+        if wait:
+            context = click.get_current_context()
+            hello = first_words(lambda: Remote.at(place_of(context, data, server, ca)), image.node)
         method = image.board.flashing.method
         if files_only and method in ("esptool", "uf2"):
             method = flashing.REPL
@@ -95,9 +100,10 @@ def flash(
     return 0
 
 
-def first_words(remote: Remote, node: str) -> Callable[[], bool] | None:
+def first_words(find: Callable[[], Remote], node: str) -> Callable[[], bool] | None:
     """Return what tells whether a node was heard since now; None if nobody is there to hear it."""
     try:
+        remote = find()
         before = _seen(remote, node)
     except RequestError as error:
         if error.code not in NOT_ASKED:

@@ -1,0 +1,139 @@
+"""``fieldconf flash`` as a user runs it: what it says, when it ends well, and when it does not."""
+
+import json
+import re
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+from fieldconf_coordinator.cli import flash as command
+from fieldconf_coordinator.errors import RequestError
+from support import commands
+from support.images import KEY, settings
+from support.ptyboard import PtyBoard
+
+
+@pytest.fixture
+def board(tmp_path):
+    board = PtyBoard(tmp_path / "flash", link=tmp_path / "port")
+    yield board
+    board.close()
+
+
+@pytest.fixture
+def desk(tmp_path):
+    (tmp_path / "n7.json").write_text(json.dumps(settings()))
+    return tmp_path
+
+
+def start(desk, *words):
+    return subprocess.Popen(
+        commands.command("flash", *words), cwd=desk, env=commands.environment(desk / "nobody"),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+
+
+def run(desk, *words):
+    process = start(desk, *words)
+    out, err = process.communicate(timeout=60)
+    assert KEY not in out + err
+    return process.returncode, out, err
+
+
+def test_a_board_is_flashed_and_what_was_done_is_told(desk, board):
+    status, out, err = run(desk, board.port, "--settings", "n7.json")
+
+    assert status == 0, err
+    lines = out.splitlines()
+    assert lines[0] == f"flashing {board.port} through the REPL"
+    assert re.fullmatch(r"the board runs MicroPython 1\.\S+ on .*, \d+ KB free", lines[1])
+    assert re.fullmatch(r"\d+ files written and read back", lines[2])
+    assert err == "not waiting for the node to say hello: no coordinator is reached\n"
+    assert json.loads((board.folder / "settings.json").read_text()) == settings()
+
+
+def test_an_error_says_what_to_do(desk):
+    status, out, err = run(desk, "/dev/ttyUSB99", "--settings", "n7.json", "--no-wait")
+
+    assert (status, out) == (1, "flashing /dev/ttyUSB99 through the REPL\n")
+    assert err.startswith("error: there is no port /dev/ttyUSB99\nhint: is the board plugged in?")
+
+
+@pytest.mark.parametrize(("after_s", "shown"), [(0, "writing\n"), (3600, "")])
+def test_a_bar_is_shown_for_what_takes_longer(monkeypatch, capsys, after_s, shown):
+    monkeypatch.setattr(command, "_BAR_AFTER_S", after_s)
+    bars = command.Bars()
+    for done in (1, 2, 3):
+        bars.advance("writing", done, 3)
+    bars.tell("done")
+
+    printed = capsys.readouterr()
+    # Into a pipe goes its name, not each of its steps.
+    assert (printed.out, printed.err) == ("done\n", shown)
+
+
+def test_ctrl_c_is_told_and_mended_by_running_it_again(desk, board):
+    begun = threading.Event()
+
+    def slow(from_board, data):
+        if b"a2b_base64" in data:
+            begun.set()
+        time.sleep(0.01)
+        return data
+
+    board.spoil = slow
+    process = start(desk, board.port, "--settings", "n7.json", "--no-wait")
+    assert begun.wait(30)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    left = {path.name for path in board.folder.rglob("*")}
+    board.spoil = lambda from_board, data: data
+    status, again, _ = run(desk, board.port, "--settings", "n7.json", "--no-wait")
+
+    assert process.returncode == 130, out + err
+    assert err.splitlines()[-1] == (
+        "stopped; the same command goes on where this one did, and the board waits for it"
+    )
+    assert "main.py" not in left and "fieldconf.part" not in left
+    assert status == 0 and "files written and read back" in again
+
+
+class Remote:
+    """A coordinator that says of a node what is next."""
+
+    def __init__(self, *said):
+        self._said = list(said)
+
+    def node(self, node):
+        said = self._said.pop(0)
+        if isinstance(said, str):
+            raise RequestError(said, "", "")
+        return said
+
+
+def row(online=True, boot=1, since=1000):
+    return {"online": online, "enrolment": 1, "boot": boot, "since": since}
+
+
+@pytest.mark.parametrize(
+    ("before", "later", "heard"),
+    [
+        ("not-found", "not-found", False),
+        ("not-found", row(), True),
+        (row(online=False), row(online=False), False),
+        (row(online=False), row(), True),
+        (row(), row(), False),
+        (row(), row(boot=2, since=2000), True),
+    ],
+    ids=["unknown", "its very first words", "still away", "came back", "what ran before", "new"],
+)
+def test_first_words_are_those_that_come_after_the_flashing_began(before, later, heard):
+    assert command.first_words(lambda: Remote(before, later), "n7")() is heard
+
+
+def test_nobody_is_waited_for_where_nobody_listens(capsys):
+    assert command.first_words(lambda: Remote("not-running"), "n7") is None
+    assert "no coordinator is reached" in capsys.readouterr().err
