@@ -167,6 +167,8 @@ class ProcessRunner:
         os.makedirs(data_dir, exist_ok=True)
         if request["recipe_dir"] is not None:
             request = {**request, "recipe_dir": os.path.abspath(request["recipe_dir"])}
+            if not os.path.isdir(request["recipe_dir"]):
+                raise StepError(f"the recipe is gone from this node: {request['recipe_dir']}")
             render_recipe(request, data_dir)
         if request.get("preview"):
             return installer.preview(request, data_dir)
