@@ -1,7 +1,8 @@
 """The installer `file`: downloads, copies, moves and deletes what `instructions.properties` says.
 
-It may write in the data folder of the instance and in the folders that the agent's setting `roots`
-lists; `file_step`, which does the work in a process of its own, keeps to that.
+It may write in the data folders of the instance and of the one above, into which it may be put, and
+in the folders that the agent's setting `roots` lists; `file_step`, which does the work in a process
+of its own, keeps to that.
 """
 
 import marshal
@@ -33,7 +34,8 @@ class FileInstaller(Installer):
         ]
         # A file, since a pipe would have to be written while the process reads.
         stdin = tempfile.TemporaryFile()
-        stdin.write(marshal.dumps([told, data_dir, request["recipe_dir"], self._roots()]))
+        roots = [*_above(env), *self._roots()]
+        stdin.write(marshal.dumps([told, data_dir, request["recipe_dir"], roots]))
         stdin.seek(0)
         argv = [sys.executable, "-B", "-m", "fieldconf_microagent.file_step"]
         return Command(argv, _PACKAGE_DIR, base_environment(), stdin, called=FILE)
@@ -43,6 +45,11 @@ class FileInstaller(Installer):
         if not isinstance(roots, list) or not all(os.path.isabs(str(root)) for root in roots):
             raise StepError(f"the agent's setting 'roots' must list absolute paths, not {roots!r}")
         return [os.path.normpath(str(root)) for root in roots]
+
+
+def _above(env: dict[str, str]) -> list[str]:
+    folder = env.get("FIELDCONF_PARENT_DATA_DIR", "")
+    return [folder] if os.path.isdir(folder) else []
 
 
 def _read(recipe_dir: str) -> dict[str, list[Instruction]]:

@@ -207,6 +207,19 @@ def test_variables_are_filled_in(recipe):
     assert (recipe.data / "10000/app.conf").read_text() == "port=10000"
 
 
+def test_what_belongs_into_the_instance_above_is_put_there(recipe):
+    recipe.write("files/app.war", "app")
+    (recipe.data_root / "vm1+web").mkdir(parents=True)
+    line = "1.copy = files/app.war -> ${FIELDCONF_PARENT_DATA_DIR}/webapps/"
+
+    assert do(recipe, line, path="/vm1/web/app") == ("done", "")
+    assert tree(recipe.data_root) == ["vm1+web/webapps/app.war"]
+
+    # A machine has no folder.
+    outcome, detail = do(recipe, line)
+    assert (outcome, "refused" in detail) == ("failed", True)
+
+
 def test_a_value_with_blanks_and_arrows_stays_one_word(recipe):
     recipe.write("files/a", "a")
 
