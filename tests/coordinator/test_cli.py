@@ -147,6 +147,19 @@ def test_fmt_tells_then_rewrites_then_has_nothing_to_do(run, tmp_path):
     assert run("fmt", "--check", graph)[:2] == (0, "")
 
 
+def test_fmt_tells_what_it_formats(run, tmp_path):
+    other = tmp_path / "application.properties"
+    other.write_text("name=shop\n")
+
+    status, _, err = run("fmt", other)
+
+    assert status == 2
+    assert (
+        err == f"error: cannot format {other}: only .graph and .instances files have such a form\n"
+    )
+    assert other.read_text() == "name=shop\n"
+
+
 def test_fmt_rewrites_nothing_that_it_cannot_read(run, broken):
     before = (broken / "graph" / "main.graph").read_text()
 

@@ -185,6 +185,26 @@ def test_a_destroy_that_fails_is_tried_again(desk):
     assert calls(desk.pass_time(1_000)) == [("destroy", node.id)]
 
 
+def test_node_that_cannot_be_destroyed_is_forgotten_by_force_once_that_is_known(desk):
+    node = desk.node("/web1")
+    desk.fleet.set_wish(desk.now, "shop", "/web1", "not-deployed", force=True)
+    desk.fleet.set_wish(desk.now, "shop", "/web1", "not-deployed", force=True)
+    assert node.phase == "destroying"
+    desk.fleet.on_target(desk.now, node.id, "failed", "there is no target 'bench'")
+    desk.fleet.set_wish(desk.now, "shop", "/web1", "not-deployed")
+    assert node.phase == "destroying"
+
+    desk.fleet.set_wish(desk.now, "shop", "/web1", "not-deployed", force=True)
+    told = [event[5] for event in kinds(desk.take(), "event") if event[1] == "problem"]
+
+    assert desk.node("/web1") is None
+    assert node.id in desk.fleet.world.tombstones
+    assert told[-1].endswith("could not be destroyed and is forgotten: its machine may still run")
+    # What the target says later concerns nobody.
+    desk.fleet.on_target(desk.now, node.id, "destroyed")
+    assert calls(desk.pass_time(600_000)) == []
+
+
 def test_force_does_not_wait_for_the_node(desk):
     node = desk.node("/data")
     desk.fleet.remove(desk.now, "shop", "/data", force=True)

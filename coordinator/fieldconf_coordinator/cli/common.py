@@ -117,7 +117,10 @@ def app_option(command: F) -> F:
 
 def force_option(command: F) -> F:
     """Add ``--force``."""
-    text = "Give nodes back without waiting for what runs there."
+    text = (
+        "Give nodes back without waiting for what runs there; forget those whose target cannot "
+        "destroy them."
+    )
     return click.option("--force", is_flag=True, help=text)(command)
 
 

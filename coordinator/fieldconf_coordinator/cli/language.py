@@ -6,6 +6,7 @@ import click
 
 from .common import COULD_NOT_RUN, examples, json_option, print_json
 
+_FORMATTED = (".graph", ".instances")
 _PATHS = click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 
 
@@ -57,6 +58,11 @@ def fmt(paths: tuple[Path, ...], check_only: bool) -> int:
 
     PATHS are .graph and .instances files, and folders that hold such.
     """
+    others = [path for path in paths if path.suffix not in _FORMATTED and not path.is_dir()]
+    if others:
+        text = f"cannot format {others[0]}: only {' and '.join(_FORMATTED)} files have such a form"
+        click.echo(f"error: {text}", err=True)
+        return COULD_NOT_RUN
     from fieldconf_dsl.check import format_paths
     from fieldconf_dsl.writer import CannotFormat
 

@@ -28,7 +28,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
     "--listen",
     metavar="HOST:PORT",
     help="Where the console and the REST interface are served. "
-    "[default: 127.0.0.1:8700, or another port if that one is taken]",
+    "[default: 127.0.0.1 at the port of the last time, at first 8700 or another that is free]",
 )
 @click.option("--dev", is_flag=True, help="No login from this box; on loopback only.")
 @click.option("--tls-cert", type=_FILE, help="PEM file of the certificate, for TLS.")

@@ -296,10 +296,20 @@ class Machines:
                 if nested.node is not None:
                     self.doom(nested.node, force)
             self._destroy(node)
+        elif force and node.phase == DESTROYING and node.tries:
+            self._give_up(node)
         elif not node.doomed:
             node.doomed = True
             self._outbox.store_node(node)
             self.advance(node)
+
+    def _give_up(self, node: Node) -> None:
+        """Forget a node that its target could not destroy: perhaps the target is gone itself."""
+        text = f"{node.id} could not be destroyed and is forgotten: its machine may still run"
+        self._event("problem", text, node)
+        node.root.problem = None
+        self._set_phase(node, CLEARING)
+        self.advance(node)
 
     def advance(self, node: Node, is_sure: bool = True) -> None:
         """Take the next step of destroying, if nothing is nested in the node any more.

@@ -5,7 +5,9 @@ Neither do clients that have said nothing yet: cheroot would give each a thread 
 wait in its only loop for the end of a TLS handshake, so that a few silent ones could stop it.
 """
 
+import errno
 import logging
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -26,6 +28,9 @@ from .table import ROUTES
 
 DEFAULT = ("127.0.0.1", 8700)
 THREADS = 64
+#: In the data folder: where the interface was served the last time.
+PORT_FILE = "port"
+_STREAM = socket.SOCK_STREAM
 _TIMEOUT_S = 10
 _BACKLOG = 256
 _MOST_IDLE = 500
@@ -145,7 +150,7 @@ class Server:
         try:
             _as_daemons(self._server.prepare)
         except OSError as error:
-            raise ListenError(f"cannot listen on {host}:{port}: {error}") from error
+            raise ListenError(f"cannot listen on {host}:{port}: {_reason(host, port)}") from error
         self.rest = Rest(service, Options(dev, certificate is not None, per_s))
         self._server.wsgi_app = make_app(self.rest, [*ROUTES, *pages.ROUTES])
         bound = self._server.bind_addr
@@ -194,23 +199,68 @@ def serving(
 ) -> Iterator[Server]:
     """Serve a service that does not run yet, at ``host:port``, or where there is room with None.
 
+    Where there is room: at the port of the last time, so that what people noted down stays true.
+
     Raises:
         ListenError: it cannot be served like that.
     """
+
+    def make(host: str, port: int) -> Server:
+        return Server(service, host, port, dev, certificate, per_s)
+
     if listen is not None:
-        server = Server(service, *_parsed(listen), dev, certificate, per_s)
+        server = make(*_parsed(listen))
     else:
-        try:
-            server = Server(service, *DEFAULT, dev, certificate, per_s)
-        except ListenError as error:
-            if not isinstance(error.__cause__, OSError) or certificate is not None:
-                raise
-            server = Server(service, DEFAULT[0], 0, dev, certificate, per_s)
+        server = _where_there_is_room(make, service.data / PORT_FILE)
     try:
         server.start()
         yield server
     finally:
         server.close()
+
+
+def _where_there_is_room(make: Callable[[str, int], Server], kept: Path) -> Server:
+    """Return the server on the first port that is free, and keep that for the next time."""
+    host, port = DEFAULT
+    for each in (*_kept(kept), port, 0):
+        try:
+            server = make(host, each)
+        except ListenError as error:
+            if not isinstance(error.__cause__, OSError) or each == 0:
+                raise
+            continue
+        kept.write_text(server.url.rpartition(":")[2] + "\n", encoding="utf-8")
+        return server
+    raise AssertionError("port 0 is always tried")
+
+
+def _kept(file: Path) -> list[int]:
+    """Return the port that stands in a file, if one does."""
+    try:
+        text = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return []
+    return [int(text)] if text.isascii() and text.isdecimal() and 0 < int(text) < 65536 else []
+
+
+_REASONS = {
+    errno.EADDRINUSE: "another program has that port; end it, or choose another port with --listen",
+    errno.EACCES: "only root may use that port; choose one above 1023 with --listen",
+    errno.EADDRNOTAVAIL: "this box has no such address; 0.0.0.0 stands for all that it has",
+}
+
+
+def _reason(host: str, port: int) -> str:
+    """Return why nobody can listen there, and what to do; the server itself does not tell."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=_STREAM)[0]
+        with socket.socket(family, kind, protocol) as tried:
+            tried.bind(address)
+    except socket.gaierror:
+        return "nobody knows a box of this name; write an address of this box"
+    except OSError as error:
+        return _REASONS.get(error.errno or 0, str(error.strerror))
+    return "another program had that port a moment ago; try again"
 
 
 def certificate(chain: Path | None, key: Path | None) -> tuple[Path, Path] | None:
