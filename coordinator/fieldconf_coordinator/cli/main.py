@@ -18,6 +18,7 @@ from . import (
     audit,
     cancelling,
     context_commands,
+    enrolling,
     flash,
     images,
     language,
@@ -42,6 +43,7 @@ _MODULES = (
     audit,
     images,
     flash,
+    enrolling,
 )
 
 

@@ -11,6 +11,14 @@ from .common import app_option, examples, json_option, print_json, remote_option
 from .remote import Remote
 from .show import clock
 
+# Phases of enrolled machines that no application uses.
+_LOST = {"enrolled": "new"}
+_UNUSED = {
+    "enrolled": "(not seen yet)",
+    "free": "(free)",
+    "joining": "(waits for approval)",
+}
+
 
 @click.group(
     invoke_without_command=True,
@@ -61,13 +69,20 @@ def _node_row(node: Mapping[str, Any]) -> tuple[str, ...]:
     notes += [f"{node['memory'] >> 10} KB free"] if node.get("memory") else []
     return (
         node["id"],
-        "online" if node["online"] else "offline" + gone,
-        f"{node['application']} {node['path']}",
+        "online" if node["online"] else _LOST.get(node["phase"], "offline") + gone,
+        _place(node),
         str(node["address"] or ""),
         " ".join(node["tags"]),
         str(node["agent"] or ""),
         "; ".join(notes),
     )
+
+
+def _place(node: Mapping[str, Any]) -> str:
+    """Return what uses a node, or why nothing does."""
+    if node["application"] is not None:
+        return f"{node['application']} {node['path']}"
+    return _UNUSED.get(node["phase"], str(node["phase"]))
 
 
 @nodes.command(

@@ -3,6 +3,7 @@
 `Client` carries the requests. Errors are `RequestError`, from wherever they come.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,32 @@ class Remote:
     def node(self, node: str) -> Row:
         """Return one node."""
         found: Row = self.client.get(f"/nodes/{part(node)}")
+        return found
+
+    def enrol(
+        self, node: str, board: str, tags: Sequence[str], join: bool, broker: str | None
+    ) -> Row:
+        """Make an identity and a key for a machine."""
+        body: Row = {"id": node, "board": board, "tags": list(tags), "join": join}
+        if broker is not None:
+            body["broker"] = broker
+        found: Row = self.client.create("/nodes", body)
+        return found
+
+    def enrol_anew(self, node: str, broker: str | None) -> Row:
+        """Give an enrolled machine another key."""
+        body = {} if broker is None else {"broker": broker}
+        found: Row = self.client.create(f"/nodes/{part(node)}/enrolment", body)
+        return found
+
+    def approve(self, node: str) -> Row:
+        """Accept a machine that joined with a token."""
+        found: Row = self.client.post(f"/nodes/{part(node)}/approval", None)
+        return found
+
+    def expel(self, node: str) -> Row:
+        """Have an enrolled machine belong to the fleet no more."""
+        found: Row = self.client.delete(f"/nodes/{part(node)}")
         return found
 
     def tag(self, node: str, more: set[str], fewer: set[str]) -> Row:

@@ -158,11 +158,15 @@ class Pool:
         Raises:
             FleetError: there is none of this id.
         """
-        one = self._world.enrolled.get(node_id)
-        if one is None or one.phase == EXPELLED:
+        if not self.has(node_id):
             hint = "'fieldconf nodes' lists them"
             raise FleetError("unknown-node", f"no machine {node_id!r} is enrolled", hint)
-        return one
+        return self._world.enrolled[node_id]
+
+    def has(self, node_id: str) -> bool:
+        """Tell whether a machine is enrolled."""
+        one = self._world.enrolled.get(node_id)
+        return one is not None and one.phase != EXPELLED
 
     # -- claimed and given back
 

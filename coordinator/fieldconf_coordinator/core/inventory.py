@@ -29,7 +29,7 @@ class Inventory:
         found = tuple(sorted(set(tags)))
         _check(found)
         node = self._world.nodes.get(node_id)
-        if node_id in self._world.enrolled:
+        if self._pool.has(node_id):
             self._pool.describe(node_id, None, found)
         elif node is None:
             hint = "'fieldconf nodes' lists them"

@@ -218,7 +218,7 @@ def node(service: Service, now: int, asked: Asked) -> Any:
     """Return one node with the paths of what runs on it."""
     node_id = asked["node"]
     found = service.fleet.world.nodes.get(node_id)
-    if found is None and node_id not in service.fleet.world.enrolled:
+    if found is None and not service.fleet.pool.has(node_id):
         hint = "GET /api/v1/nodes lists them"
         raise FleetError("unknown-node", f"there is no node {node_id!r}", hint)
     members = () if found is None else found.root.members

@@ -5,13 +5,13 @@ A key leaves the coordinator once, in the answer to the request that made it.
 
 from typing import Any
 
-from fieldconf_microagent.settings import SettingsError, checked
+from fieldconf_microagent.settings import SettingsError, split_url
 
 from ..core.model import Enrolled
-from ..errors import RequestError
 from ..service.service import Service
 from . import questions
 from .common import COUNT, YES_NO
+from .envelope import Refusal
 from .routes import Call, Route
 from .routes_fleet import NODE, TAG
 from .schemas import items, mapping, record, text
@@ -39,11 +39,13 @@ _GONE = record("id", id=_ID)
 
 def enrol_node(call: Call) -> Any:
     """Make an identity and a key for a machine."""
+    _check_broker(call.body.get("broker"))
     return call.once(_enrol, **call.body)
 
 
 def enrol_node_anew(call: Call) -> Any:
     """Give an enrolled machine another key."""
+    _check_broker(call.body.get("broker"))
     return call.once(_enrol_anew, node=call.params["node"], broker=call.body.get("broker"))
 
 
@@ -75,15 +77,20 @@ def _told(service: Service, one: Enrolled, broker: str | None) -> dict[str, Any]
     settings = dict(service.home_of(one))
     if broker is not None:
         settings["broker"] = broker
-        _check(settings)
     return {"id": one.id, "enrolment": one.enrolment, "settings": settings}
 
 
-def _check(settings: dict[str, Any]) -> None:
+def _check_broker(url: str | None) -> None:
+    """Refuse what agents would refuse, before a key is made.
+
+    Raises:
+        Refusal: 422.
+    """
     try:
-        checked(settings)
+        if url is not None:
+            split_url(url)
     except SettingsError as error:
-        raise RequestError("bad-broker", str(error)) from error
+        raise Refusal(422, "bad-broker", str(error), "/broker") from error
 
 
 def _approve(service: Service, now: int, asked: questions.Asked) -> Any:

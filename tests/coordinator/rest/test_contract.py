@@ -81,6 +81,10 @@ def other_template(fleet, version):
     return fleet.upload(zipped(WEB_CLUSTER, extra)).data["id"]
 
 
+def enrolled(fleet, name):
+    return fleet.post("/nodes", {"id": name}).data["id"]
+
+
 def own_user(fleet, name):
     fleet.post("/users", {"name": name, "role": "viewer", "password": PASSWORD})
     return name
@@ -100,6 +104,9 @@ CASES = {
     "edit_node": lambda f: f.patch(
         f"/nodes/{f.get('/nodes').data[0]['id']}", {"tags": ["outdoor"]}
     ),
+    "enrol_node": lambda f: f.post("/nodes", {"id": "roof-1", "board": "esp32", "tags": ["roof"]}),
+    "enrol_node_anew": lambda f: f.post(f"/nodes/{enrolled(f, 'roof-2')}/enrolment", {}),
+    "expel_node": lambda f: f.delete(f"/nodes/{enrolled(f, 'roof-3')}"),
     "list_changes": lambda f: f.get("/changes"),
     "describe_change": lambda f: f.get(f"/changes/{f.change}"),
     "list_events": lambda f: f.get("/events?application=shop&kind=change"),
@@ -170,8 +177,8 @@ CASES = {
     "create_token": lambda f: f.post("/tokens", {"name": "build", "days": 1}),
     "delete_token": lambda f: f.delete(f"/tokens/{own_token(f)}"),
 }  # fmt: skip
-# The stream has a test file of its own.
-ELSEWHERE = {"watch"}
+# The stream has a test file of its own; who is approved must have been heard (`test_enrolment`).
+ELSEWHERE = {"watch", "approve_node"}
 
 
 def test_no_route_is_forgotten():
