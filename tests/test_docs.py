@@ -1,5 +1,6 @@
 """The documentation says what is so: links, the template of the guide, pages made from tables."""
 
+import inspect
 import os
 import re
 import shutil
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fieldconf_dsl import check, loader, writer
-from fieldconf_microagent import variables
+from fieldconf_microagent import recipe, variables
 from support import guide, reference
 
 ROOT = Path(__file__).parent.parent
@@ -126,6 +127,17 @@ def test_first_application_of_the_readme_is_right(tmp_path):
 
 
 # -- pages made from tables
+
+
+def test_every_attribute_of_python_recipes_is_told():
+    made = recipe.Instance(dict.fromkeys(recipe_keys(), ""), "/data", print)
+    told = "".join(name for name, _ in reference._attributes(recipe.Instance))
+
+    assert set(re.findall(r"`(\w+)`", told)) == {n for n in vars(made) if n[0] != "_"}
+
+
+def recipe_keys():
+    return re.findall(r'request\["(\w+)"\]', inspect.getsource(recipe.Instance))
 
 
 @pytest.mark.parametrize("page", reference.PAGES)

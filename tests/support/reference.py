@@ -4,7 +4,16 @@
 when they are out of date.
 """
 
-from fieldconf_microagent import installer_ansible, installer_puppet_code, states, variables
+import inspect
+import re
+
+from fieldconf_microagent import (
+    installer_ansible,
+    installer_puppet_code,
+    recipe,
+    states,
+    variables,
+)
 
 _NOTE = "<!-- Made from {} by tests/support/reference.py; see CONTRIBUTING. -->\n"
 
@@ -35,10 +44,10 @@ def variables_page():
         [
             _NOTE.format("fieldconf_microagent.variables"),
             "# Variables\n\n"
-            "What a step is told: [scripts](#scripts), which the installer `command` goes with, "
-            "[Puppet classes](#puppet),\n[Ansible playbooks](#ansible), [templates](#templates). "
-            "`python` recipes get the same as attributes of the object that they\nare called "
-            "with.\n\n## Scripts\n\n"
+            "What a step is told: [scripts](#scripts), [Python functions](#python), "
+            "[command lines and instructions](#command-and-file),\n[Puppet classes](#puppet), "
+            "[Ansible playbooks](#ansible), [templates](#templates). `logger` is told nothing.\n\n"
+            "## Scripts\n\n"
             "What a step of a script recipe finds in its environment. A name that a shell cannot "
             "read is also set with `_` for\nwhat it refuses: `my-port` as `my_port`.\n\n"
             "### The instance, and what it imports\n\n",
@@ -49,6 +58,13 @@ def variables_page():
             "Each also exists with `ROBOCONF_` before it. Where there is nothing to tell, "
             "a variable is not set.\n\n",
             _table(("variable", "value"), names),
+            "\n## Python\n\nThe attributes of the object that functions of `recipe.py` are called "
+            "with, on boards too; `log(text)` writes a line\nto the instance's log.\n\n",
+            _table(("attribute", "value"), _attributes(recipe.Instance)),
+            "\n## Command and file\n\nThe installer `command` gives its command lines the "
+            "environment of [scripts](#scripts), and what the step's `environment` adds.\n"
+            "`${NAME}` in `installer.toml` and in `instructions.properties` stands for any of "
+            "these variables.\n",
             "\n## Puppet\n\nThe parameters of the class that is a step. "
             "See [installers](installers.md#puppet).\n\n",
             _table(("parameter", "value"), _code(installer_puppet_code.PARAMETERS)),
@@ -105,6 +121,21 @@ def life_cycle_page():
 
 #: page under docs/reference → what writes it
 PAGES = {"variables.md": variables_page, "life-cycle.md": life_cycle_page}
+
+
+def _attributes(kind):
+    """Return (name, help) of what the docstring of a class lists."""
+    listed = inspect.getdoc(kind).partition("Attributes:\n")[2]
+    found = re.findall(r"^    ([\w, ]+): (.*(?:\n        .*)*)", listed, re.MULTILINE)
+    return [
+        (", ".join(f"`{name}`" for name in names.split(", ")), _sentence(text))
+        for names, text in found
+    ]
+
+
+def _sentence(text):
+    text = " ".join(text.split()).replace("``", "`")
+    return text[0].upper() + text[1:]
 
 
 def _code(rows):
