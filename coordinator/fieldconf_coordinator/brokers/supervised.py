@@ -37,6 +37,11 @@ class Broker:
     def __init__(self, url: str) -> None:
         self.url = url
 
+    @property
+    def label(self) -> str:
+        """What people call it: two brokers of equal labels stand for each other."""
+        return self.url
+
     def start(self) -> None:
         """Make sure that it runs.
 
@@ -73,6 +78,10 @@ class SupervisedBroker(Broker, ABC):
         self._deaths = 0
         self._started_s = 0.0
         self._again_s: float | None = None
+
+    @property
+    def label(self) -> str:
+        return self.name
 
     @abstractmethod
     def _command(self) -> list[str]:

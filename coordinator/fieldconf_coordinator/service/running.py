@@ -11,6 +11,7 @@ from ..brokers.embedded import EmbeddedBroker
 from ..brokers.mosquitto import Mosquitto
 from ..brokers.supervised import Broker, BrokerError
 from ..errors import StoreError
+from . import switching
 from .service import Options, Service
 from .store import Store
 
@@ -33,6 +34,7 @@ def coordinator(
             broker = make_broker(data / "broker")
             service = Service(data, store, broker, options or Options())
         try:
+            switching.check(service)
             with _in_words(data):
                 broker.start()
             yield service
