@@ -6,12 +6,19 @@ runs here. Modules that are needed now and then are loaded when they are, and le
 
 import gc
 
+from . import compat
+from .host import Host, assemble
+from .link_mqtt import MqttLink
+from .messages import FORMAT
+from .runner_inline import InlineRunner
+from .store import Store
+from .version import VERSION
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from .fetch import Fetcher
-    from .host import Host
 
 INSTALLERS = ("logger", "python")
 
@@ -24,10 +31,9 @@ def main(folder: str) -> int:
     """Run the agent of this folder; return the exit status when it is told to go."""
     if hasattr(gc, "threshold"):
         gc.threshold(_COLLECT_EVERY)
-    from . import compat, settings
+    from . import settings
 
     host = make_host(folder, settings.read(folder + "/settings.json"))
-    del settings
     compat.unload("settings", "compat_rare")
     gc.collect()
     _log("info", host.run())
@@ -36,12 +42,6 @@ def main(folder: str) -> int:
 
 def make_host(folder: str, known: "dict[str, Any]") -> "Host":
     """Return the agent with all its parts."""
-    from . import compat
-    from .host import Host, assemble
-    from .link_mqtt import MqttLink
-    from .runner_inline import InlineRunner
-    from .store import Store
-
     data = folder + "/data"
     clock = compat.Clock()
     link = MqttLink(
@@ -98,8 +98,6 @@ class Recipes:
         return digest in self._wanted if self._fetcher is None else self._fetcher.has(digest)
 
     def folder(self, digest: bytes) -> str:
-        from . import compat
-
         return self._root + "/recipes/" + compat.hex(digest)
 
     def link(self, now: int, up: bool) -> None:
@@ -116,10 +114,8 @@ class Recipes:
             return [], []
         taken = self._fetcher.take()
         if all(self._fetcher.has(digest) for digest in self._wanted):
-            from .compat import unload
-
             self._fetcher = None
-            unload("fetch", "manifest", "compat_rare")
+            compat.unload("fetch", "manifest", "compat_rare")
             gc.collect()
         return taken
 
@@ -137,8 +133,6 @@ class Recipes:
 
 def _about() -> "dict[str, Any]":
     from . import compat_rare
-    from .messages import FORMAT
-    from .version import VERSION
 
     return {
         "py": compat_rare.platform_info(),

