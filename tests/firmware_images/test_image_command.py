@@ -8,7 +8,8 @@ from click.testing import CliRunner
 
 from fieldconf_coordinator.cli.main import group
 from fieldconf_firmware_images import boards, littlefs_image
-from support.images import KEY, VERSION, esp_firmware, settings, uf2_file
+from support.coordinators import coordinator
+from support.images import KEY, VERSION, esp_firmware, settings, uf2_file, uf2_flash
 
 RELEASE = "ESP32_GENERIC-20260406-v1.28.0.bin"
 
@@ -25,7 +26,7 @@ def desk(agent, tmp_path, monkeypatch):
 def run(desk, *arguments):
     """Return exit status and all that was printed."""
     words = ["image", *arguments]
-    if "--settings" not in words:
+    if "--settings" not in words and "--node" not in words:
         words += ["--settings", desk / "n7.json"]
     done = CliRunner().invoke(
         group, [*map(str, words), "-o", str(desk / "out")], standalone_mode=False
@@ -120,7 +121,6 @@ def test_json_tells_the_same_to_programs(desk):
         (["unix", "--firmware", "x.bin"], "unix takes no firmware from here"),
         (["pico-w", "--flash-size", "4MB"], "pico-w has one size of flash only"),
         (["unix", "--settings", "none.json"], "cannot read the settings none.json: No such file"),
-        (["unix", "--node", "n8"], "are those of n7, not of n8"),
     ],
     ids=[
         "unknown board",
@@ -128,7 +128,6 @@ def test_json_tells_the_same_to_programs(desk):
         "board without firmware",
         "size of flash",
         "no such settings",
-        "another node",
     ],
 )
 def test_what_cannot_be_built_is_refused_in_one_sentence(desk, arguments, message):
@@ -139,6 +138,12 @@ def test_what_cannot_be_built_is_refused_in_one_sentence(desk, arguments, messag
     assert not (desk / "out").exists()
 
 
+def test_settings_of_another_node_are_refused(desk):
+    status, said = run(desk, "unix", "--settings", desk / "n7.json", "--node", "n8")
+
+    assert status == 1 and "are those of n7, not of n8" in said
+
+
 def test_settings_that_are_no_json_are_refused(desk):
     (desk / "n7.json").write_text("{")
 
@@ -147,14 +152,94 @@ def test_settings_that_are_no_json_are_refused(desk):
     assert status == 1 and "n7.json: no JSON" in said
 
 
-def test_node_may_be_named_on_the_command_line(desk):
-    own = settings()
-    del own["node"]
-    (desk / "n7.json").write_text(json.dumps(own))
+@pytest.fixture
+def fleet(desk):
+    """A coordinator that `run` finds with these words."""
+    with coordinator(desk / "data", serves=True) as running:
+        running.words = ["--data", desk / "data"]
+        yield running
 
-    status, said = run(desk, "unix", "--node", "attic")
 
-    assert status == 0 and "node attic on MicroPython" in said
+def enrolled(fleet):
+    return fleet.service.fleet.world.enrolled
+
+
+def inside(desk, name="pico-w"):
+    """Return the settings in the image that was written."""
+    board = boards.load(name)
+    flash = uf2_flash((desk / "out").read_bytes(), board.micropython.family, board.flash_size)
+    files = littlefs_image.unpack(flash[board.filesystem.offset :], board.filesystem)
+    return json.loads(files["settings.json"])
+
+
+def test_node_is_enrolled_for_its_image(desk, fleet):
+    words = ["pico-w", "--node", "attic", "--files-only", *fleet.words]
+
+    status, said = run(desk, *words, "--broker", "mqtt://192.168.1.10:1883")
+
+    assert status == 0, said
+    one = enrolled(fleet)["attic"]
+    found = inside(desk)
+    assert (found["node"], found["broker"]) == ("attic", "mqtt://192.168.1.10:1883")
+    assert (found["key"], found["fleet"]) == (one.key.hex(), fleet.service.fleet_id)
+    assert one.board == "pico-w"
+    assert one.key.hex() not in said
+
+    status, said = run(desk, *words, "--broker", "mqtt://192.168.1.10:1883")
+    assert status == 1 and "there is a node attic already" in said
+
+    status, said = run(desk, *words, "--broker", "mqtt://192.168.1.10:1883", "--anew")
+    assert status == 0, said
+    assert inside(desk)["key"] != found["key"] and inside(desk)["enrolment"] == 2
+
+
+def test_settings_may_be_shared_by_nodes_that_are_enrolled(desk, fleet):
+    shared = {"broker": "mqtt://192.168.1.10:1883", "keepalive": 300, "wifi": [["net", "secret"]]}
+    (desk / "shared.json").write_text(json.dumps(shared))
+
+    status, said = run(
+        desk, "pico-w", "--node", "attic", "--settings", desk / "shared.json", "--files-only",
+        *fleet.words,
+    )  # fmt: skip
+
+    assert status == 0, said
+    found = inside(desk)
+    assert found["key"] == enrolled(fleet)["attic"].key.hex()
+    assert found["broker"] == shared["broker"] and found["wifi"] == shared["wifi"]
+    assert found["keepalive"] == 300
+
+
+def test_nobody_is_enrolled_when_the_image_cannot_be_made(desk, fleet):
+    words = ["esp32", "--node", "attic", *fleet.words]
+    (desk / "wrong.bin").write_bytes(b"?" * 100_000)
+
+    for more, message in [
+        (["--firmware", desk / "wrong.bin"], "wrong.bin is no firmware for ESP32"),
+        (
+            ["--files-only"],
+            "which is this box only; say how ESP32 (WROOM, DevKitC and most others)",
+        ),
+        (["--files-only", "--broker", "http://x"], "must be mqtt://"),
+    ]:
+        status, said = run(desk, *words, *more)
+        assert status == 1 and message in said
+
+    assert enrolled(fleet) == {} and not (desk / "out").exists()
+
+
+def test_image_of_nobody_is_refused(desk):
+    (desk / "n7.json").write_text("{}")
+
+    status, said = run(desk, "unix")
+
+    assert status == 1 and "whose image is it? Say --node NAME" in said
+
+
+def test_folder_that_is_not_there_is_noticed_before_all_else(desk):
+    done = CliRunner().invoke(group, ["image", "unix", "--node", "n7", "-o", str(desk / "no/out")])
+
+    assert done.exit_code == 0 or done.return_value == 1
+    assert f"cannot write {desk / 'no/out'}: its folder is not there" in done.output
 
 
 def test_odd_size_of_flash_is_a_mistake_of_use(desk):

@@ -1,22 +1,30 @@
 """The command ``image``: what is written onto a board, or given to a machine at its first boot."""
 
 import json
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 import click
 
-from .common import examples, json_option, print_json
+from .common import examples, json_option, place_of, place_options, print_json
+from .remote import Remote
 
 if TYPE_CHECKING:
+    from fieldconf_firmware_images.boards import Board
     from fieldconf_firmware_images.image import Image
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _SIZE = re.compile(r"(\d+)\s*(?:([KM])(?:i?B)?)?", re.IGNORECASE)
 _FACTORS = {"": 1, "K": 1024, "M": 1024 * 1024}
+#: What the coordinator alone says of a node.
+_IDENTITY = ("node", "key", "enrolment", "fleet", "domain", "broker")
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def _size(text: str) -> int:
@@ -31,12 +39,11 @@ _OPTIONS = (
     click.option(
         "--settings",
         "settings_file",
-        required=True,
         metavar="FILE",
         type=click.Path(path_type=Path, dir_okay=False),
-        help="The node's settings, as the agent reads them (JSON).",
+        help="Settings, as the agent reads them (JSON), perhaps those of 'fieldconf enrol'.",
     ),
-    click.option("--node", metavar="NAME", help="Of the node, where the settings do not say it."),
+    click.option("--node", metavar="NAME", help="Whose image it is; without a key it is enrolled."),
     click.option(
         "--firmware",
         metavar="FILE",
@@ -54,6 +61,21 @@ _OPTIONS = (
 )
 
 
+@dataclass(frozen=True)
+class Enrolling:
+    """How a node gets the identity that its settings lack.
+
+    Attributes:
+        find: returns the coordinator.
+        anew: the node is enrolled already; it gets another key.
+        broker: as the node reaches it; None: as the settings say, else as the coordinator does.
+    """
+
+    find: Callable[[], Remote]
+    anew: bool
+    broker: str | None
+
+
 def image_options(command: F) -> F:
     """Add what says which image is meant, for `build`."""
     for option in reversed(_OPTIONS):
@@ -63,13 +85,15 @@ def image_options(command: F) -> F:
 
 @click.command(
     epilog=examples(
-        "fieldconf image esp32 --settings n7.json -o n7.bin",
-        "fieldconf image pico-w --settings n7.json --firmware RPI_PICO_W.uf2 -o n7.uf2",
+        "fieldconf image esp32 --node attic --broker mqtt://192.168.1.10:1883 -o attic.bin",
+        "fieldconf image pico-w --settings roof.json --firmware RPI_PICO_W.uf2 -o roof.uf2",
         "fieldconf image linux --settings pi.json -o user-data",
     )
 )
 @click.argument("board")
 @image_options
+@click.option("--broker", metavar="URL", help="The broker as the node reaches it.")
+@click.option("--anew", is_flag=True, help="It is enrolled: give it another key.")
 @click.option(
     "--package",
     metavar="WHAT",
@@ -84,6 +108,7 @@ def image_options(command: F) -> F:
     help="Where the image is written to.",
 )
 @json_option
+@place_options
 def image(
     board: str,
     settings_file: Path,
@@ -92,14 +117,22 @@ def image(
     files_only: bool,
     sha256: str | None,
     flash_size: int | None,
+    broker: str | None,
+    anew: bool,
     package: str | None,
     out: Path,
     as_json: bool,
+    data: Path,
+    server: str | None,
+    ca: Path | None,
 ) -> int:
     """Build the image of a node for a BOARD.
 
     BOARD is one of those that come with Fieldconf, or the path of a description (.toml). The image
     holds the agent, what starts it and the node's settings, with its key: only you can read it.
+
+    With --node the coordinator enrols the node. What else it needs to know may stand in the file of
+    --settings, which several nodes can share. With a key in that file, no coordinator is asked.
 
     Nothing is downloaded. Firmware is looked for where --firmware says, else in the cache folder
     (FIELDCONF_CACHE, else ~/.cache/fieldconf).
@@ -107,8 +140,22 @@ def image(
     from fieldconf_firmware_images.errors import ImageError
     from fieldconf_firmware_images.image import save
 
+    context = click.get_current_context()
+    enrolling = Enrolling(lambda: Remote.at(place_of(context, data, server, ca)), anew, broker)
     try:
-        built = build(board, settings_file, node, firmware, files_only, sha256, flash_size, package)
+        if not os.access(out.absolute().parent, os.W_OK):
+            raise ImageError(f"cannot write {out}: its folder is not there, or not for you")
+        built = build(
+            board,
+            settings_file,
+            node,
+            firmware,
+            files_only,
+            sha256,
+            flash_size,
+            package,
+            enrolling,
+        )
         save(built, out)
     except ImageError as error:
         click.echo(f"error: {error}", err=True)
@@ -126,18 +173,20 @@ def image(
 
 def build(
     board: str,
-    settings_file: Path,
+    settings_file: Path | None,
     node: str | None,
     firmware: Path | None,
     files_only: bool,
     sha256: str | None,
     flash_size: int | None,
     package: str | None = None,
+    enrolling: Enrolling | None = None,
 ) -> "Image":
     """Return the image that the options of a command mean.
 
     Raises:
         ImageError: there is no such board, or something given is refused.
+        RequestError: the coordinator does not enrol the node.
     """
     from fieldconf_firmware_images import boards, building
     from fieldconf_firmware_images import firmware as firmwares
@@ -154,10 +203,42 @@ def build(
     elif firmware:
         raise ImageError(f"{kind.name} takes no firmware from here: leave out --firmware")
     known = _settings(settings_file, node)
-    return building.build(kind, known, given, **({"package": package} if package else {}))
+    more = {"package": package} if package else {}
+    if "key" not in known:
+        if enrolling is None or "node" not in known:
+            raise ImageError("whose image is it? Say --node NAME, or --settings FILE with a key")
+        # The key is made once: what can go wrong shall do so before.
+        trial = {"broker": "mqtt://gateway", **known, "key": "00" * 32}
+        building.build(kind, trial, given, **more)
+        known = _enrolled(kind, known, enrolling)
+    return building.build(kind, known, given, **more)
 
 
-def _settings(file: Path, node: str | None) -> dict[str, Any]:
+def _enrolled(board: "Board", known: Mapping[str, Any], enrolling: Enrolling) -> dict[str, Any]:
+    """Have the coordinator enrol a node; return its settings.
+
+    Raises:
+        ImageError: it could not reach the broker.
+    """
+    from fieldconf_firmware_images.errors import ImageError
+
+    remote = enrolling.find()
+    broker = enrolling.broker or known.get("broker")
+    found = broker or remote.client.get("/status")["broker"]["url"]
+    if board.filesystem.kind != "posix" and urlsplit(found).hostname in _LOOPBACK:
+        raise ImageError(
+            f"the broker is at {found}, which is this box only; say how {board.title} reaches it: "
+            "--broker mqtt://HOST:PORT"
+        )
+    if enrolling.anew:
+        told = remote.enrol_anew(known["node"], broker)
+    else:
+        told = remote.enrol(known["node"], board.name, (), False, broker)
+    given: dict[str, Any] = told["settings"]
+    return {**given, **known, **{name: given[name] for name in _IDENTITY}}
+
+
+def _settings(file: Path | None, node: str | None) -> dict[str, Any]:
     """Return the settings in a file, for a node.
 
     Raises:
@@ -165,6 +246,8 @@ def _settings(file: Path, node: str | None) -> dict[str, Any]:
     """
     from fieldconf_firmware_images.errors import ImageError
 
+    if file is None:
+        return {"node": node} if node else {}
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
