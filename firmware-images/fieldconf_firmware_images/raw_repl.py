@@ -1,15 +1,18 @@
 """The raw REPL of MicroPython over any line of bytes: enter it, run code, reset, leave.
 
-It opens no port and reads no clock; whoever calls brings a `Line`. Files on the board are
-`board_files`' business.
+It opens no port: whoever calls brings a `Line`. Files on the board are `board_files`' business.
 
 * Code goes by *raw paste* where the board has it (MicroPython 1.14 and later), which paces the
   sender, and by the plain raw REPL in small pieces elsewhere.
-* Waiting is for silence: a board that keeps talking may take as long as it likes, up to
-  `_LONGEST` bytes, so that a board that never stops is an error as well.
+* Waiting for an answer is waiting for silence: a board that keeps talking may take as long as it
+  likes, up to `_LONGEST` bytes. Before that, strangers may talk: there, time is limited as well.
+* An agent of ours that has the line for its own frames gives it back for Return and Ctrl-C, if
+  nothing follows for a fifth of a second (`serial_line`): later tries leave it that time.
 * Whatever does not fit the protocol is `NoSense`; `enter` makes sense of the line again.
 """
 
+import time
+from collections.abc import Callable
 from typing import Protocol
 
 from .flash_errors import BoardError, NoSense
@@ -25,7 +28,10 @@ _PROMPT = b">>> "
 _TRIES = 6
 # Silence that ends what a board still had to say when it is interrupted.
 _QUIET_S = 0.1
+_LONGER_S = 0.3
 _BANNER_S = 1.0
+# So many times the patience for whoever talks without saying what is waited for.
+_CHATTER = 4
 # A reset runs the board's boot.py, which may wait for a network.
 _RESET_S = 15.0
 _ANSWER_S = 5.0
@@ -48,12 +54,16 @@ class Line(Protocol):
 class RawRepl:
     """The raw REPL of the board at the other end of `line`.
 
+    Args:
+        clock: seconds that only go up.
+
     Attributes:
         heard: the end of what the board wrote while it was asked for its REPL.
     """
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: Line, clock: Callable[[], float] = time.monotonic) -> None:
         self._line = line
+        self._clock = clock
         self._input = bytearray()
         self._has_paste = True
         self.heard = b""
@@ -64,10 +74,10 @@ class RawRepl:
         Raises:
             NoSense: nobody answers as MicroPython does.
         """
-        for _ in range(_TRIES):
+        for number in range(_TRIES):
             # The carriage return ends what somebody may have typed halfway.
             self._line.write(b"\r" + _INTERRUPT + _INTERRUPT)
-            self._drain()
+            self._drain(_QUIET_S + (_LONGER_S if number else 0))
             self._line.write(b"\r" + _RAW)
             if self._find(_BANNER, _BANNER_S):
                 # What came twice, because the board was slow, is no answer to anything later.
@@ -210,24 +220,25 @@ class RawRepl:
     def _find(self, mark: bytes, patience_s: float) -> bool:
         """Skip what comes until `mark`; return False when there is silence before."""
         passed = 0
+        deadline = self._clock() + _CHATTER * patience_s
         while (at := self._input.find(mark)) < 0:
             data = self._line.read(patience_s)
             self._remember(data)
             passed += len(data)
-            if not data or passed > _LONGEST:
+            if not data or passed > _LONGEST or self._clock() > deadline:
                 return False
             # The mark may have come in two halves.
             self._input = self._input[-len(mark) :] + data
         del self._input[: at + len(mark)]
         return True
 
-    def _drain(self) -> None:
+    def _drain(self, quiet_s: float = _QUIET_S) -> None:
         self._input.clear()
-        for _ in range(_LONGEST):
-            data = self._line.read(_QUIET_S)
-            if not data:
-                return
+        deadline = self._clock() + _CHATTER * quiet_s
+        while data := self._line.read(quiet_s):
             self._remember(data)
+            if self._clock() > deadline:
+                return
 
     def _remember(self, data: bytes) -> None:
         self.heard = (self.heard + data)[-200:]

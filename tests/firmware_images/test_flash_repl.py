@@ -207,6 +207,7 @@ def test_a_board_that_resets_in_between_is_written_to_the_end(board):
 def impatient(monkeypatch):
     """A lost byte is noticed by waiting in vain; here boards are quick."""
     monkeypatch.setattr(raw_repl, "_QUIET_S", 0.04)
+    monkeypatch.setattr(raw_repl, "_LONGER_S", 0.1)
     monkeypatch.setattr(raw_repl, "_ANSWER_S", 0.4)
     monkeypatch.setattr(raw_repl, "_BANNER_S", 0.4)
     monkeypatch.setattr(raw_repl, "_RESET_S", 2.0)

@@ -89,6 +89,16 @@ def test_a_board_is_flashed_through_its_repl_and_heard_on_the_broker(agent, boar
     assert hello.boots == [1, 2]
 
 
+def test_an_agent_that_has_the_line_for_itself_gives_it_back(agent, board):
+    image = building.build(boards.load("pybv11"), settings("serial:"))
+    flash(image, board.port)
+    until(lambda: (board.folder / "state").exists())
+
+    told = flash(image, board.port)
+
+    assert f"all {len(image.files)} files were there already, read and compared" in told
+
+
 def test_a_board_that_is_not_heard_is_quoted(agent, board):
     image = building.build(boards.load("pybv11"), settings())
     broken = b"# fieldconf_microagent\nraise OSError('no such network: attic')\n"

@@ -104,6 +104,21 @@ def test_whoever_does_not_answer_is_no_micropython():
     )
 
 
+def test_a_program_that_talks_and_talks_is_not_listened_to_for_ever():
+    class Chatter(Script):
+        now = 0.0
+
+        def read(self, patience_s):
+            self.now += 0.05
+            return b"23.4 C\r\n"
+
+    line = Chatter()
+
+    with pytest.raises(NoSense, match=r"it said: '.*23\.4 C 23\.4 C'"):
+        RawRepl(line, lambda: line.now).enter()
+    assert line.now < 60
+
+
 def test_silence_is_called_silence():
     with pytest.raises(NoSense, match="there is silence"):
         RawRepl(Script()).enter()

@@ -48,12 +48,14 @@ class PtyBoard:
         self.spoil = lambda from_board, data: data
         self.resets = self.taken = 0
         self._is_raw = False
-        self._process = None
+        self._process = self._thread = None
         self._wake, self._waker = os.pipe()
         self.plug()
 
     def plug(self):
         """Give the board power and a line."""
+        if self._thread:
+            self._thread.join(10)
         self._host, host_end = os.openpty()
         tty.setraw(host_end)
         self.port = os.ttyname(host_end)
