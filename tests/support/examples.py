@@ -1,6 +1,6 @@
 """The examples as their READMEs show them: what one types, what is answered, what is needed."""
 
-import os
+import glob
 import re
 import shlex
 import shutil
@@ -18,8 +18,8 @@ _open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
 
 
 def needs(packages):
-    """Skip the test unless a file of every package is there."""
-    lacking = [name for name, file in packages.items() if not os.path.exists(file)]
+    """Skip the test unless a file of every package, given as a pattern, is there."""
+    lacking = [name for name, file in packages.items() if not glob.glob(file)]
     if lacking:
         pytest.skip("needs packages of Debian: " + ", ".join(lacking))
 

@@ -1,0 +1,5 @@
+#!/bin/bash
+# Ends PHP and returns when it is gone. May be repeated.
+
+. "$FIELDCONF_FILES_DIR/process.sh"
+end
