@@ -1,15 +1,19 @@
 """Brokers that the coordinator looks after: they start, come back, and let in who may."""
 
 import os
+import re
+import shutil
+import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import pytest
 
 from fieldconf_coordinator.brokers import supervised
 from fieldconf_coordinator.brokers.embedded import EmbeddedBroker
-from fieldconf_coordinator.brokers.mosquitto import Mosquitto
+from fieldconf_coordinator.brokers.mosquitto import Mosquitto, Outer
 from fieldconf_coordinator.brokers.supervised import BrokerError, accepts
 from fieldconf_coordinator.service.running import external
 from fieldconf_microagent.link_paho import PahoLink
@@ -18,6 +22,12 @@ from support import brokers
 from support.waiting import until
 
 KEY = bytes(32)
+
+
+@pytest.fixture
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return found.getsockname()[1]
 
 
 @pytest.fixture(params=["embedded", "mosquitto"])
@@ -117,6 +127,62 @@ def test_mosquitto_outlives_its_coordinator_and_is_adopted(tmp_path):
     assert not processes.is_alive(*processes.read_pid_file(tmp_path / "pid"))
 
 
+@contextmanager
+def listening(folder, outer):
+    broker = Mosquitto(folder, outer=outer)
+    broker.start()
+    broker.admit({"n1": "word"})
+    try:
+        yield broker
+    finally:
+        broker.stop()
+
+
+def test_mosquitto_listens_for_boards_with_the_same_logins(tmp_path, free_port):
+    brokers.need_mosquitto()
+    with listening(tmp_path, Outer("127.0.0.1", free_port)) as broker:
+        assert broker.outer == f"mqtt://127.0.0.1:{free_port}" != broker.url
+        connected(broker, "n1", "word", broker.outer).close()
+        link = PahoLink(broker.outer, "n1", user="n1", password="wrong")
+        link.connect(None)
+        down = until(lambda: [e for e in link.poll(50) if e[0] == "down"])
+        assert "refuses the connection" in down[0][1]
+        link.close()
+
+
+def test_mosquitto_listens_for_boards_with_tls(tmp_path, free_port):
+    brokers.need_mosquitto()
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl")
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
+         "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", cert],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    with listening(tmp_path, Outer("localhost", free_port, cert, key)) as broker:
+        assert broker.outer == f"mqtts://localhost:{free_port}"
+        connected(broker, "n1", "word", broker.outer, str(cert)).close()
+
+
+def test_all_interfaces_are_told_as_an_address_that_others_can_use():
+    url = Outer("0.0.0.0", 1883).url
+
+    assert re.fullmatch(r"mqtt://\d+\.\d+\.\d+\.\d+:1883", url)
+    assert "0.0.0.0" not in url
+
+
+def test_an_adopted_mosquitto_that_was_told_otherwise_is_started_anew(tmp_path, free_port):
+    brokers.need_mosquitto()
+    first = Mosquitto(tmp_path)
+    first.start()
+
+    with listening(tmp_path, Outer("127.0.0.1", free_port)) as broker:
+        assert broker.outer.endswith(f":{free_port}")
+        connected(broker, "n1", "word", broker.outer).close()
+    until(lambda: first._process.poll() is not None)
+
+
 # -- who may do what on mosquitto
 
 
@@ -130,9 +196,9 @@ def guarded(tmp_path):
     broker.stop()
 
 
-def connected(broker, name, password):
+def connected(broker, name, password, url=None, ca=None):
     """Return a link that the broker has let in, waiting out a reload of its passwords."""
-    link = PahoLink(broker.url, name, user=name, password=password)
+    link = PahoLink(url or broker.url, name, user=name, password=password, ca_file=ca)
     deadline = time.monotonic() + 20
     while True:
         link.connect(None)

@@ -10,7 +10,9 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from fieldconf_microagent import compat
@@ -19,13 +21,14 @@ from fieldconf_targets import processes
 from .supervised import BrokerError, SupervisedBroker
 
 _USER = "coordinator"
+_FILE = "mosquitto.conf"
 # Stretching helps weak passwords. These have 256 bits, and 10,000 nodes that log in have to wait.
 _ROUNDS = 1
 
 _CONFIG = """\
 # Written by fieldconf at every start: changes are lost.
 listener {port} 127.0.0.1
-set_tcp_nodelay true
+{outer}set_tcp_nodelay true
 allow_anonymous false
 password_file {folder}/passwords
 acl_file {folder}/access
@@ -60,13 +63,44 @@ pattern write {domain}/x/+/+/%u
 """
 
 
+@dataclass(frozen=True)
+class Outer:
+    """Where mosquitto listens for boards and other machines, besides 127.0.0.1.
+
+    Attributes:
+        host: address of an interface, or 0.0.0.0 for all.
+        certificate, key: files in PEM, for TLS; None: without.
+    """
+
+    host: str
+    port: int
+    certificate: Path | None = None
+    key: Path | None = None
+
+    @property
+    def url(self) -> str:
+        """Where they reach it: by the address that leads out of this box, if it is any."""
+        host = own_address() if self.host in ("0.0.0.0", "::") else self.host
+        return f"mqtt{'s' if self.certificate else ''}://{host}:{self.port}"
+
+    def lines(self) -> str:
+        """Return its part of the configuration."""
+        found = f"listener {self.port} {self.host}\n"
+        if self.certificate is not None and self.key is not None:
+            found += f"certfile {self.certificate.absolute()}\nkeyfile {self.key.absolute()}\n"
+        return found
+
+
 class Mosquitto(SupervisedBroker):
     """Supervises mosquitto."""
 
     name = "mosquitto"
 
-    def __init__(self, folder: Path, domain: str = "fc") -> None:
+    def __init__(self, folder: Path, domain: str = "fc", outer: Outer | None = None) -> None:
         super().__init__(folder.absolute())
+        self._outer = outer
+        if outer is not None:
+            self.outer = outer.url
         self._domain = domain
         self._program = program()
         self._adopted: tuple[int, int] | None = processes.read_pid_file(self.folder / "pid")
@@ -89,6 +123,12 @@ class Mosquitto(SupervisedBroker):
             self._written = digest
             self._reload()
 
+    def start(self) -> None:
+        # One that is found running was told something else, perhaps.
+        if self._adopted is not None and self._config().encode() != self._read(_FILE):
+            self.stop()
+        super().start()
+
     def is_running(self) -> bool:
         if self._adopted is not None and processes.is_alive(*self._adopted):
             return True
@@ -103,13 +143,15 @@ class Mosquitto(SupervisedBroker):
     def _command(self) -> list[str]:
         if not self._written:
             self.admit({})
-        config = _CONFIG.format(port=self.port, folder=self.folder)
-        if os.geteuid() == 0:
-            # It would become the user "mosquitto", who cannot read the folder.
-            config += "user root\n"
         self._write("access", _ACCESS.format(user=_USER, domain=self._domain))
-        self._write("mosquitto.conf", config)
-        return [self._program, "-c", str(self.folder / "mosquitto.conf")]
+        self._write(_FILE, self._config())
+        return [self._program, "-c", str(self.folder / _FILE)]
+
+    def _config(self) -> str:
+        outer = "" if self._outer is None else self._outer.lines()
+        config = _CONFIG.format(port=self.port, folder=self.folder, outer=outer)
+        # As root it would become the user "mosquitto", who cannot read the folder.
+        return config + "user root\n" if os.geteuid() == 0 else config
 
     def _spawn(self) -> None:
         super()._spawn()
@@ -137,11 +179,28 @@ class Mosquitto(SupervisedBroker):
             self._write(file.name, secrets.token_hex(32))
         return file.read_text()
 
+    def _read(self, name: str) -> bytes:
+        try:
+            return (self.folder / name).read_bytes()
+        except OSError:
+            return b""
+
     def _write(self, name: str, text: str) -> None:
         new = self.folder / (name + ".new")
         with open(new, "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
             file.write(text)
         os.replace(new, self.folder / name)
+
+
+def own_address() -> str:
+    """Return the address of this box as others see it; 127.0.0.1 where there are no others."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            # Nothing is sent: this only asks which way it would go.
+            probe.connect(("192.0.2.1", 9))
+            return str(probe.getsockname()[0])
+        except OSError:
+            return "127.0.0.1"
 
 
 def program() -> str:

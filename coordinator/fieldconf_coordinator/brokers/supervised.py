@@ -27,6 +27,7 @@ class Broker:
 
     Attributes:
         url: where agents and the coordinator reach it.
+        outer: where boards and other machines do.
         login: the coordinator's own user and password, or None.
         notice: what a user should know about it, said at start; may be empty.
     """
@@ -35,7 +36,7 @@ class Broker:
     notice = ""
 
     def __init__(self, url: str) -> None:
-        self.url = url
+        self.url = self.outer = url
 
     @property
     def label(self) -> str:

@@ -18,11 +18,19 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
         "fieldconf up",
         "fieldconf up --dev",
         "fieldconf up --listen 0.0.0.0:8700 --tls-cert me.pem --tls-key me.key",
+        "fieldconf up --mosquitto --broker-listen 0.0.0.0:1883     for boards",
         "fieldconf up --broker mqtt://gateway:1883 --data /var/lib/fieldconf",
     )
 )
 @click.option("--broker", metavar="URL", help="Use the broker at URL, which runs already.")
 @click.option("--mosquitto", is_flag=True, help="Run mosquitto, with generated access lists.")
+@click.option(
+    "--broker-listen",
+    "outer",
+    metavar="HOST:PORT",
+    help="Where mosquitto also listens for boards and other machines, with TLS if there is a "
+    "certificate.",
+)
 @click.option("--domain", default="fc", show_default=True, help="First segment of every topic.")
 @click.option(
     "--listen",
@@ -47,6 +55,7 @@ _FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 def up(
     broker: str | None,
     mosquitto: bool,
+    outer: str | None,
     domain: str,
     listen: str | None,
     dev: bool,
@@ -80,7 +89,7 @@ def up(
         datefmt="%H:%M:%S",
     )
     _end_at_once()
-    make = running.chosen(broker, mosquitto, domain)
+    make = running.chosen(broker, mosquitto, domain, _outer(outer, mosquitto, tls_cert, tls_key))
     options = Options(domain=domain, reconnect_ms=5000 if broker else 500)
     try:
         with (
@@ -89,6 +98,8 @@ def up(
         ):
             click.echo(f"coordinator of fleet {service.fleet_id}, data folder {data}")
             click.echo(f"broker: {service.broker.url}")
+            if service.broker.outer != service.broker.url:
+                click.echo(f"broker for boards: {service.broker.outer}")
             if service.broker.notice:
                 click.echo(click.wrap_text(service.broker.notice, 79, "  ", "  "))
             with serving(service, listen, dev, certificate(tls_cert, tls_key)) as server:
@@ -102,6 +113,22 @@ def up(
         click.echo(f"error: {error}", err=True)
         return COULD_NOT_RUN
     return 0
+
+
+def _outer(said: str | None, mosquitto: bool, cert: Path | None, key: Path | None) -> Any:
+    """Return where mosquitto listens besides; None: nowhere."""
+    from ..brokers.mosquitto import Outer
+
+    if said is None:
+        return None
+    host, _, port = said.rpartition(":")
+    if not mosquitto:
+        raise click.UsageError(
+            "--broker-listen needs --mosquitto: no other broker has access lists"
+        )
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise click.UsageError(f"--broker-listen {said!r}: write HOST:PORT, as in 0.0.0.0:1883")
+    return Outer(host.strip("[]"), int(port), cert, key)
 
 
 def _end_at_once() -> None:

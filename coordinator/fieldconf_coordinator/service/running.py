@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 from fieldconf_microagent.settings import SettingsError, split_url
 
 from ..brokers.embedded import EmbeddedBroker
-from ..brokers.mosquitto import Mosquitto
+from ..brokers.mosquitto import Mosquitto, Outer
 from ..brokers.supervised import Broker, BrokerError
 from ..errors import StoreError
 from . import switching
@@ -59,12 +59,12 @@ def _in_words(data: Path) -> Iterator[None]:
         raise StoreError(f"cannot use the data folder {data}: {error.strerror}") from error
 
 
-def chosen(url: str | None, mosquitto: bool, domain: str) -> MakeBroker:
+def chosen(url: str | None, mosquitto: bool, domain: str, outer: Outer | None = None) -> MakeBroker:
     """Return what makes the broker that the options of ``fieldconf up`` ask for."""
     if url:
         return lambda folder: external(url)
     if mosquitto:
-        return lambda folder: Mosquitto(folder, domain)
+        return lambda folder: Mosquitto(folder, domain, outer)
     return EmbeddedBroker
 
 

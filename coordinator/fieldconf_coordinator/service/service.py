@@ -391,7 +391,7 @@ class Service:
             "key": one.key.hex(),
             "enrolment": one.enrolment,
         }
-        return self._home(one.id, {"agent": agent})
+        return {**self._home(one.id, {"agent": agent}), "broker": self.broker.outer}
 
     # -- start, and now and then
 
