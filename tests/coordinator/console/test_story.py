@@ -286,6 +286,24 @@ def test_a_target_is_defined_changed_and_deleted(fleet, page):
     expect(row).to_have_count(0)
 
 
+def test_what_no_node_can_run_is_refused_in_the_dialog_and_can_be_simulated(fleet, page):
+    fleet.put("/targets/bench", {"handler": "memory", "properties": {"installers": "logger"}})
+    page.goto(f"{fleet.url}/#/templates")
+    dialog = upload(page, "web-cluster.zip", zipped(WEB_CLUSTER))
+    dialog.get_by_role("button", name="Deploy …").click()
+    page.get_by_label("Application", exact=True).fill("tried")
+    dialog.get_by_label("Target").select_option("bench")
+    expect(dialog).to_contain_text("its node has no installer 'script', only: logger")
+
+    dialog.get_by_label("Simulate").check()
+    expect(dialog).to_contain_text("A new application")
+    dialog.get_by_role("button", name="Deploy").click()
+    expect(dialog.get_by_role("status").first).to_contain_text("done")
+    page.keyboard.press("Escape")
+
+    expect(page.get_by_text("simulated: no recipe runs")).to_be_visible()
+
+
 def test_events_are_filtered_and_come_by_themselves(fleet, page):
     fleet.deploy()
     page.goto(f"{fleet.url}/#/events")

@@ -166,6 +166,7 @@ class Page {
     const online = nodes.filter((node) => node.online).length;
     const about = [`${row.template} ${row.version}`, count(row.instances.total, "instance"), `${online} of ${count(nodes.length, "node")} online`];
     if (row.target) about.push(`target ${row.target}`);
+    if (row.simulate) about.push("simulated: no recipe runs");
     say(this.#parts.about, about.join(" · "));
     put(this.#parts.health, mark(tone, text), healthBar(row.instances));
     const active = [...store.changes.values()].filter((change) => change.application === this.#name && change.outcome === "running");

@@ -121,7 +121,7 @@ function applicationRow(row) {
       h("td", { class: "first" }, h("a", { class: "strong", href: to("applications", [now.name]) }, now.name)),
       h("td", { "data-label": "Health" }, mark(tone, text)),
       h("td", { class: "wide", "data-label": "States" }, h("div", { class: "fill" }, healthBar(now.instances))),
-      h("td", { class: "nowrap quiet", "data-label": "Template" }, `${now.template} ${now.version}`),
+      h("td", { class: "nowrap quiet", "data-label": "Template" }, `${now.template} ${now.version}${now.simulate ? ", simulated" : ""}`),
       h("td", { class: "number", "data-label": "Instances" }, now.instances.total.toLocaleString("en")),
       h("td", { class: `number nowrap ${online < total ? "text-wait" : ""}`, "data-label": "Nodes online" }, `${online} of ${total}`),
     );

@@ -72,6 +72,7 @@ function entries(node) {
     ["Memory", node.memory ? bytes(node.memory) : null],
     ["Agent", node.agent],
     ["Installers", node.installers?.join(", ") ?? null],
+    ["Simulates", node.simulates ? "runs no step of any recipe" : null],
     ["Want", `version ${node.want}; the node holds ${node.have}`],
     ["Enrolment", node.enrolment === undefined ? null : `${node.enrolment}, boot ${node.boot}`],
     ["Refused", node.refused],

@@ -221,16 +221,21 @@ function deployForm(templates, targets, template, application) {
   if (application) name.readOnly = true;
   const target = h("select", null, targetOptions(targets, "As the instances say, else the coordinator’s own"));
   const targetField = field("Target", target, "Where its nodes come from.");
+  const simulate = h("input", { type: "checkbox" });
+  const simulateField = h("label", { class: "check" }, simulate, "Simulate: run no step of any recipe, write down what it would be told");
   const plan = h("div");
   const exists = () => store.applications.has(name.value.trim());
+  /** What only a new application is asked for. */
+  const chances = () => ({ ...(target.value ? { target: target.value } : {}), ...(simulate.checked ? { simulate: true } : {}) });
   let turn = 0;
 
   async function look() {
     turn += 1;
     const mine = turn;
-    targetField.hidden = exists();
+    targetField.hidden = simulateField.hidden = exists();
+    const query = { application: name.value.trim(), ...(exists() ? {} : chances()) };
     try {
-      const found = await api.get(`/templates/${encodeURIComponent(choice.value)}/plan`, { application: name.value.trim() });
+      const found = await api.get(`/templates/${encodeURIComponent(choice.value)}/plan`, query);
       if (mine === turn) put(plan, shownPlan(found));
     } catch (error) {
       if (mine === turn) put(plan, errorNote(error));
@@ -241,15 +246,15 @@ function deployForm(templates, targets, template, application) {
     if (!application) name.value = chosen().name;
     look();
   });
-  name.addEventListener("change", look);
+  for (const one of [name, target, simulate]) one.addEventListener("change", look);
   return {
-    element: h("div", null, field("Template", choice), field("Application", name), targetField, plan),
+    element: h("div", null, field("Template", choice), field("Application", name), targetField, simulateField, plan),
     look,
     name: () => name.value.trim(),
     perform: async () => {
       const wanted = name.value.trim();
       if (exists()) return { ...(await api.put(`${api.applicationUrl(wanted)}/template`, { template: choice.value })), name: wanted };
-      return api.post("/applications", { template: choice.value, name: wanted, ...(target.value ? { target: target.value } : {}) });
+      return api.post("/applications", { template: choice.value, name: wanted, ...chances() });
     },
   };
 }
