@@ -6,7 +6,6 @@ from fieldconf_coordinator.errors import FleetError
 from fieldconf_microagent import states
 from support.simulation import new_world
 from support.templates import template
-from support.world import Node
 
 GRAPH = """
 Board {
@@ -52,11 +51,7 @@ def enrol(fleet, node_id, board="esp32", tags=()):
 
 
 def board(fleet, one):
-    """Switch the board on that was flashed with this identity."""
-    node = Node(
-        fleet.world, one.id, one.key, one.enrolment, info={"hw": "hw" + one.id, "mem": 99999}
-    )
-    return node.start()
+    return fleet.flashed(one)
 
 
 def deploy(fleet):

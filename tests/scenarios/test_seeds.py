@@ -27,13 +27,24 @@ NEW = template(
     SHOP, SHOP_INSTANCES.replace("count: 2;", "count: 3;"), version="1.1", lost_after="2s"
 )
 
+# In every fourth life some nodes are enrolled boards, which outlive what they are used for.
+BOARDS_INSTANCES = SHOP_INSTANCES.replace(
+    "name: data-vm;", "name: data-vm;\n    data.target: embedded;"
+).replace("name: lb-vm;", "name: lb-vm;\n    data.target: embedded;")
+OLD_BOARDS = template(SHOP, BOARDS_INSTANCES, lost_after="2s")
+NEW_BOARDS = template(
+    SHOP, BOARDS_INSTANCES.replace("count: 2;", "count: 3;"), version="1.1", lost_after="2s"
+)
+
 
 class Life:
     """One seed: deploy, wishes and faults for a while, then calm, then look."""
 
     def __init__(self, seed):
         self.seed = seed
-        self.shop = new_world(seed, {"old": OLD, "new": NEW})
+        self.has_boards = seed % 4 == 3
+        self.old, self.new = (OLD_BOARDS, NEW_BOARDS) if self.has_boards else (OLD, NEW)
+        self.shop = new_world(seed, {"old": self.old, "new": self.new})
         self.world = self.shop.world
         self.told = []
         self.watch = Watch(self.shop, LOST_AFTER)
@@ -45,7 +56,9 @@ class Life:
         node.fetch_ms = lambda: self.world.random.randrange(300)
 
     def run(self):
-        self._request("deploy", OLD, "old", DIGESTS, "shop")
+        for name in ("b1", "b2") if self.has_boards else ():
+            self.shop.enrol(name)
+        self._request("deploy", self.old, "old", DIGESTS, "shop")
         end = self.world.now + 10_000 + self.world.random.randrange(60_000)
         self.faults = Faults(self.shop, end)
         while self.world.now < end:
@@ -70,7 +83,8 @@ class Life:
         elif kind == "deploy":
             new = random.random() < 0.7
             digests = dict(DIGESTS, Web=b"W" * 32) if new else DIGESTS
-            self._request("deploy", NEW if new else OLD, "new" if new else "old", digests, "shop")
+            template, ref = (self.new, "new") if new else (self.old, "old")
+            self._request("deploy", template, ref, digests, "shop")
         else:
             self._request("retry", "shop", random.choice(paths[4:7]))
 
@@ -111,6 +125,9 @@ class Life:
             if told["leaving"] or not self._is_well(path, told, listed):
                 return False
         nodes = {told["node"] for told in listed.values() if told["node"]}
+        free = set(self.shop.boards) - nodes
+        if any(self.shop.boards[name].agent.tree.order for name in free):
+            return False
         return set(self.shop.machines) == nodes and self._services_run(listed)
 
     def _is_well(self, path, told, listed):

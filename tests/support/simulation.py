@@ -19,6 +19,7 @@ class Coordinator:
         rows: table → key → row, as committed.
         templates: ref → template.
         history: texts of the events, newest last.
+        boards: enrolled machines by id, in use or not.
         die_before, die_after: None, or the number of batches until it dies around a commit.
     """
 
@@ -32,6 +33,7 @@ class Coordinator:
         self.lives = 0
         self.epoch = 0
         self.machines = {}
+        self.boards = {}
         self.create_ms = lambda: 20
         self.die_before = self.die_after = None
         self.start()
@@ -143,7 +145,9 @@ class Coordinator:
         self.world.after(self.create_ms(), self._created, self.lives, node, settings)
 
     def _created(self, lives, node, settings):
-        if node not in self.machines and settings["target"] != "embedded":
+        if settings["target"] == "embedded":
+            self.machines[node] = self.boards[node]
+        elif node not in self.machines:
             agent = settings["agent"]
             made = Node(self.world, node, bytes.fromhex(agent["key"]), agent["enrolment"])
             self.machines[node] = made
@@ -159,13 +163,12 @@ class Coordinator:
 
     def _destroyed(self, lives, node):
         machine = self.machines.pop(node, None)
-        if machine:
+        if machine and node not in self.boards:
             machine.kill(services=True)
         self._answer(lives, node, "destroyed")
 
     def _do_probe(self, node, settings):
-        is_there = node in self.machines or settings["target"] == "embedded"
-        outcome = "created" if is_there else "missing"
+        outcome = "created" if node in self.machines else "missing"
         self.world.after(20, self._answer, self.lives, node, outcome)
 
     def _answer(self, lives, node, outcome):
@@ -180,6 +183,20 @@ class Coordinator:
 
     def _do_log(self, *arguments):
         pass
+
+    def enrol(self, node_id, board="", tags=()):
+        """Enrol a board and switch it on; return it."""
+        one = self.fleet.pool.enrol(node_id, board, tags)
+        self.pump()
+        return self.flashed(one)
+
+    def flashed(self, one):
+        """Switch a board on that has this identity."""
+        info = {"hw": "hw" + one.id, "mem": 99999}
+        made = Node(self.world, one.id, one.key, one.enrolment, info=info)
+        self.boards[one.id] = made
+        self.on_machine(made)
+        return made.start()
 
     # -- what tests ask
 
@@ -348,7 +365,8 @@ class Faults:
             self.world.after(self.world.random.randrange(9000), self._start, node)
 
     def _start(self, node):
-        if node.agent is None and node in self.coordinator.machines.values() and not node.wiped:
+        there = [*self.coordinator.machines.values(), *self.coordinator.boards.values()]
+        if node.agent is None and node in there and not node.wiped:
             node.start()
 
     def _coordinator(self):
@@ -402,7 +420,8 @@ class Faults:
         broker.doubled = broker.lossy = 0.0
         broker.shuffle, broker.running, broker.delay = False, True, lambda: 1
         self.coordinator.die_before = self.coordinator.die_after = None
-        for node in self.coordinator.machines.values():
+        boards = self.coordinator.boards
+        for node in {**self.coordinator.machines, **boards}.values():
             node.outcome = lambda request: ("done", "")
             node.cut_power = None
             self._start(node)
