@@ -208,7 +208,7 @@ def test_an_identity_enrolled_anew_is_taken_over_by_the_board_that_has_the_new_k
 def test_a_requirement_that_means_nothing_is_refused_with_those_that_do(fleet):
     wrong = template(GRAPH, INSTANCES.replace("requires.tags: roof", "requires.colour: red"))
 
-    with pytest.raises(FleetError, match="/roof has requires.colour") as error:
+    with pytest.raises(FleetError, match=r"/roof has requires\.colour") as error:
         fleet.request("deploy", wrong, "t", {}, "wrong")
 
     assert "requires.board, requires.memory, requires.node, requires.tags" in error.value.hint
