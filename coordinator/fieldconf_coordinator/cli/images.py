@@ -205,7 +205,9 @@ def build(
     known = _settings(settings_file, node)
     more = {"package": package} if package else {}
     if "key" not in known:
-        if enrolling is None or "node" not in known:
+        if enrolling is None:
+            raise ImageError("say --settings FILE; 'fieldconf enrol NAME -o FILE' writes one")
+        if "node" not in known:
             raise ImageError("whose image is it? Say --node NAME, or --settings FILE with a key")
         # The key is made once: what can go wrong shall do so before.
         trial = {"broker": "mqtt://gateway", **known, "key": "00" * 32}
