@@ -185,6 +185,7 @@ class Bridge:
         self.lender.listen(self._open.name)
         # A board that still has a stream with a bridge that is gone.
         self.line.hello()
+        self._unsent = self.line.output(_now_ms())
         self._pause_s = _FIRST_PAUSE_S
         self._tell_once(f"{self._port.path} is open")
 

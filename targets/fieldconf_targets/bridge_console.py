@@ -156,7 +156,9 @@ class Lender:
     def _return(self, line: Line) -> bytes:
         """Start the agent again; one that was asked to leave may still do so: ask to the end."""
         if self.is_asking:
-            return self._ask(line)
+            asked = self._ask(line)
+            if self.is_asking:
+                return asked
         self.is_busy = self.is_lent = False
         self._typed = b""
         return _RESTART
