@@ -32,6 +32,7 @@ def assemble(
     mark: str,
     now: int,
     random_below: "Callable[[int], int]",
+    core: "type[Agent]" = Agent,
     **more: "Any",
 ) -> Agent:
     """Return the core as the store knows it, with its boot number raised on disk.
@@ -42,6 +43,7 @@ def assemble(
         mark: the run mark.
         now: in milliseconds.
         random_below: n → a random integer from 0 to n - 1.
+        core: the class of the core.
         more: further settings of the core: ``installers``, ``info``, ``parallel``.
     """
     boot = int(store.load(BOOT) or b"0") + 1
@@ -52,7 +54,7 @@ def assemble(
     if not known["ip"]:
         known["ip"] = (store.load(ADDRESS) or b"").decode() or None
     known.setdefault("pulse", max(300, known["keepalive"]) * 1000)
-    return Agent(known, _saved(store, mark), mark, boot, now, random_below)
+    return core(known, _saved(store, mark), mark, boot, now, random_below)
 
 
 def _saved(store: "Any", mark: str) -> "bytes | None":

@@ -17,6 +17,7 @@ from typing import Any
 from . import compat, installers, settings
 from .fetch import Fetcher
 from .host import Host, assemble
+from .installer_previews import PreviewingAgent
 from .link_paho import PahoLink
 from .messages import FORMAT
 from .runner_process import LIMIT, ProcessRunner
@@ -75,6 +76,7 @@ def run(folder: str, known: dict[str, Any]) -> str:
         compat.run_mark(),
         clock.now_ms(),
         compat.random_below,
+        PreviewingAgent,
         installers=list(offers),
         lacking=lacking,
         info=about(offers, known.get("simulate") is True),

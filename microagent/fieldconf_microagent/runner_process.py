@@ -46,8 +46,14 @@ class Step:
     def __init__(self, request: Request) -> None:
         self.request = request
         self.path: str = request["path"]
+        self.is_preview: bool = request.get("preview", False)
         self.child: Child | None = None
         self.todo: Command | None = None
+
+    def called(self) -> str:
+        """Return what the log calls it."""
+        step: str = self.request["step"]
+        return "preview " + step if self.is_preview else step
 
 
 class ProcessRunner:
@@ -109,7 +115,8 @@ class ProcessRunner:
             printing = self._printing
             self._printing = [p for p in printing if self._may_print(p[2])]
         taken = [(path, step, child.output.take_log()) for path, step, child in printing]
-        return notes + [log for log in taken if log[2]]
+        # What is noted of a step at its end comes after what it printed.
+        return [log for log in taken if log[2]] + notes
 
     def busy(self) -> int:
         return len(self._steps)
@@ -153,7 +160,7 @@ class ProcessRunner:
         self._running[child] = step
         if len(self._printing) >= _MOST_PRINTING:
             self._printing = [p for p in self._printing if self._may_print(p[2])]
-        self._printing.append((step.path, step.request["step"], child))
+        self._printing.append((step.path, step.called(), child))
         self._watcher.add(child)
 
     def _command(self, request: Request) -> "Command | bytes | None":
@@ -181,7 +188,7 @@ class ProcessRunner:
         with self._lock:
             step = self._running.pop(child)
             outcome, detail = self._outcome(child, step)
-            if outcome == "done" and detail and not step.request.get("preview"):
+            if outcome == "done" and detail and not step.is_preview:
                 self._note(step, (detail + "\n").encode())
                 detail = ""
             self._end(step, outcome, detail)
@@ -189,7 +196,7 @@ class ProcessRunner:
         self._tell()
 
     def _note(self, step: Step, text: bytes) -> None:
-        self._notes.append((step.path, step.request["step"], text))
+        self._notes.append((step.path, step.called(), text))
 
     def _outcome(self, child: Child, step: Step) -> tuple[str, str]:
         """Return how a step's child ended, and the text that tells a person why."""
@@ -200,7 +207,7 @@ class ProcessRunner:
             outcome, said = child.why, child.why
         else:
             outcome, said = self._meaning(step, step.todo, child.status or 0)
-        if outcome == "absent" or (outcome == "done" and not step.request.get("preview")):
+        if outcome == "absent" or (outcome == "done" and not step.is_preview):
             return outcome, said
         last = _last_lines(self._telling(step, outcome, bytes(child.output.tail)))
         if step.request.get("recipe_dir"):
@@ -232,6 +239,8 @@ class ProcessRunner:
         if step.todo is not None:
             step.todo.dispose()
         del self._steps[step.path]
+        if step.is_preview:
+            self._note(step, _end_of_preview(step.request, outcome, detail))
         self._results.append((step.path, outcome, detail))
 
     def _tell(self) -> None:
@@ -278,6 +287,14 @@ def _why_not(error: "OSError | ValueError", todo: Command) -> str:
     if error.errno == errno.ENOENT:
         return f"cannot run {todo.name()}: there is no {todo.argv[0]} on this machine"
     return f"cannot run {todo.name()}: {error.strerror}"
+
+
+def _end_of_preview(request: Request, outcome: str, detail: str) -> bytes:
+    """Return the last line that the log has of a preview: whoever waits for it looks for that."""
+    said = detail.partition("\n")[0] if outcome != "done" else ""
+    if outcome == "absent":
+        said = f"no step {request['step']}, or {request['installer']} cannot tell beforehand"
+    return f"preview: {outcome}{': ' if said else ''}{said}\n".encode()
 
 
 def _limit_ms(step: Step) -> int:

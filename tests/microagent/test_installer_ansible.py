@@ -222,3 +222,6 @@ def test_a_preview_tells_and_changes_nothing(recipe, tmp_path):
     assert outcome == "done"
     assert "+10000" in detail
     assert not file.exists()
+    *printed, last = recipe.runner.logs()
+    assert {step for _, step, _ in [*printed, last]} == {"preview start"}
+    assert last[2] == b"preview: done\n"

@@ -301,3 +301,16 @@ def test_no_file_stays_open_and_none_is_closed_twice(tmp_path):
         os.kill(pid_in(recipe.data_root / "vm1+web" / "pid"), signal.SIGKILL)
         for file in files:
             file.close()
+
+
+def test_an_installer_that_cannot_tell_beforehand_says_so(recipe):
+    recipe.write("scripts/start.sh", "echo ran\n")
+
+    assert recipe.run(preview=True) == ("absent", "")
+    assert recipe.runner.logs() == [
+        (
+            "/vm1/web",
+            "preview start",
+            b"preview: absent: no step start, or script cannot tell beforehand\n",
+        )
+    ]
