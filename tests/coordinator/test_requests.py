@@ -350,19 +350,21 @@ def test_an_application_is_deleted_only_when_nothing_is_deployed(desk):
     assert desk.fleet.status()["applications"] == []
 
 
-def test_retry_and_cancel_go_to_the_node(desk):
+def test_retry_cancel_and_preview_go_to_the_node(desk):
     node = desk.node("/web1")
     desk.fleet.retry(0, "shop", "/web1/web")
     desk.fleet.cancel(0, "shop", "/web1/web")
     desk.fleet.retry(0, "shop", "/web1")
+    desk.fleet.preview(0, "shop", "/web1/web", None)
     sent = orders(desk.take(), node)
 
     assert [order[3:] for order in sent] == [
         ["retry", ["/web1/web"]],
         ["cancel", ["/web1/web"]],
         ["retry", []],
+        ["preview", ["/web1/web", None]],
     ]
-    assert len({order[0] for order in sent}) == 3
+    assert len({order[0] for order in sent}) == 4
 
 
 def test_a_binding_needs_an_application_with_that_prefix(desk):

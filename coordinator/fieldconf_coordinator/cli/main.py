@@ -24,6 +24,7 @@ from . import (
     language,
     lines,
     node_commands,
+    previewing,
     run,
     show,
 )
@@ -35,6 +36,7 @@ _MODULES = (
     run,
     applications,
     cancelling,
+    previewing,
     show,
     node_commands,
     language,

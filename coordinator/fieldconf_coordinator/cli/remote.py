@@ -242,6 +242,12 @@ class Remote:
         found: Row = self.client.post(_app(app) + "/cancel", {"path": _absolute(path)})
         return found
 
+    def preview(self, app: str, path: str, step: str | None = None) -> Row:
+        """Have the log tell what a step would change."""
+        body = {"path": _absolute(path), **({"step": step} if step else {})}
+        found: Row = self.client.post(_app(app) + "/preview", body)
+        return found
+
 
 def _app(name: str) -> str:
     return f"/applications/{part(name)}"

@@ -396,6 +396,11 @@ class Fleet:
         self._at(now)
         return self._requests.order(app, path, "cancel")
 
+    def preview(self, now: int, app: str, path: str, step: str | None) -> dict[str, Any]:
+        """Have the log tell what a step would change; None: the next step."""
+        self._at(now)
+        return self._requests.order(app, path, "preview", [step])
+
     def bind(self, now: int, app: str, prefix: str, applications: list[str]) -> dict[str, Any]:
         """Let the external imports of `prefix` be served by these applications."""
         self._at(now)

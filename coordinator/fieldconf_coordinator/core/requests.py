@@ -1,6 +1,6 @@
 """What users ask for. What may be refused is looked at before the first thing changes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fieldconf_dsl import names
@@ -402,8 +402,10 @@ class Requests:
         self._wants.flush()
         return {"application": app.id}
 
-    def order(self, app_name: str, path: str | None, verb: str) -> dict[str, Any]:
-        """Send `retry` or `cancel` to the node of an instance, or to all nodes."""
+    def order(
+        self, app_name: str, path: str | None, verb: str, more: Sequence[Any] = ()
+    ) -> dict[str, Any]:
+        """Send `retry`, `cancel` or `preview` to the node of an instance, or to all nodes."""
         app = self.application(app_name)
         if path is None:
             nodes = [root.node for root in app.scoped() if root.node is not None]
@@ -414,7 +416,7 @@ class Requests:
                 raise FleetError("conflict", f"{instance.path} is not deployed")
             nodes = [instance.scope.node]
             # For the node itself it is about all that is on it.
-            arguments = [] if instance.is_scoped and verb == "retry" else [instance.path]
+            arguments = [] if instance.is_scoped and verb == "retry" else [instance.path, *more]
         offline = [node.id for node in nodes if not node.online]
         for node in nodes:
             if verb == "retry":

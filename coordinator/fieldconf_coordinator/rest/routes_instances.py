@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from fieldconf_microagent.recipe import STEPS
+
 from ..service.service import Service
 from . import questions
 from .common import (
@@ -100,6 +102,15 @@ def cancel_step(call: Call) -> Any:
         lambda s, now, a: s.fleet.cancel(now, a["app"], a["path"]),
         app=call.params["app"],
         path=call.body["path"],
+    )
+
+
+def preview(call: Call) -> Any:
+    """Have the log tell what a step of an instance would change."""
+    return call.ask(
+        lambda s, now, a: s.fleet.preview(now, a["app"], a["path"], a.get("step")),
+        app=call.params["app"],
+        **_of(call.body, "path", "step"),
     )
 
 
@@ -248,6 +259,18 @@ ROUTES = [
         "End the step that an instance runs.",
         _SENT,
         record("path", path=PATH),
+        example={"path": "/web-vm/web"},
+    ),
+    Route(
+        "POST",
+        _APP + "/preview",
+        preview,
+        "operator",
+        "Show what a step of an instance would change, and change nothing.\n\nPuppet and Ansible "
+        "can tell. It is printed to the log, as step `preview start`, say; the last line begins "
+        "with `preview: `. Without a step: the next one. A node that cannot is told in the events.",
+        _SENT,
+        record("path", path=PATH, step={"type": "string", "enum": list(STEPS)}),
         example={"path": "/web-vm/web"},
     ),
     Route(
