@@ -20,6 +20,7 @@ from .common import (
     the_app,
     wait_option,
 )
+from .foreseeing import dry_run_option, foretell
 from .remote import Remote
 
 _target_option = click.option(
@@ -125,20 +126,24 @@ def _wish_command(name: str, wish: str, text: str, *lines: str) -> click.Command
     @click.command(name, help=text, epilog=examples(*lines))
     @click.argument("path", required=False, shell_complete=completing.paths)
     @app_option
+    @dry_run_option
     @wait_option
     @json_option
     @remote_option
     def command(
         path: str | None,
         app: str | None,
+        dry_run: bool,
         wait: bool,
         timeout: float | None,
         as_json: bool,
         remote: Remote,
         force: bool = False,
     ) -> int:
-        name = the_app(remote, app)
-        answer = remote.wish(app=name, path=path, wish=wish, force=force)
+        chosen = the_app(remote, app)
+        if dry_run:
+            return foretell(remote, chosen, name, path, as_json)
+        answer = remote.wish(app=chosen, path=path, wish=wish, force=force)
         if as_json:
             print_json(answer)
             return 0
@@ -166,6 +171,7 @@ undeploy = force_option(
         "Undeploy the instance at PATH, or all of them.\n\nNodes that become empty are given back.",
         "fieldconf undeploy",
         "fieldconf undeploy /web-vm2",
+        "fieldconf undeploy /data-vm --dry-run",
     )
 )
 
@@ -174,6 +180,7 @@ undeploy = force_option(
 @click.argument("root", shell_complete=completing.paths)
 @click.argument("count", type=click.IntRange(0))
 @app_option
+@dry_run_option
 @wait_option
 @json_option
 @remote_option
@@ -181,15 +188,18 @@ def scale(
     root: str,
     count: int,
     app: str | None,
+    dry_run: bool,
     wait: bool,
     timeout: float | None,
     as_json: bool,
     remote: Remote,
 ) -> int:
-    """Have COUNT copies of the root instance ROOT.
+    """Have COUNT deployed copies of the root instance ROOT.
 
     Each is a copy with all that lies in it: /web-vm1, /web-vm2 and so on.
     """
+    if dry_run:
+        return foretell(remote, the_app(remote, app), "scale", root, as_json, count)
     answer = remote.scale(app=the_app(remote, app), path=root, count=count)
     if as_json:
         print_json(answer)
@@ -201,6 +211,7 @@ def scale(
 @click.argument("path", shell_complete=completing.paths)
 @app_option
 @force_option
+@dry_run_option
 @wait_option
 @json_option
 @remote_option
@@ -208,12 +219,15 @@ def remove(
     path: str,
     app: str | None,
     force: bool,
+    dry_run: bool,
     wait: bool,
     timeout: float | None,
     as_json: bool,
     remote: Remote,
 ) -> int:
     """Undeploy PATH and take it out for good."""
+    if dry_run:
+        return foretell(remote, the_app(remote, app), "remove", path, as_json)
     answer = remote.remove(app=the_app(remote, app), path=path, force=force)
     if as_json:
         print_json(answer)

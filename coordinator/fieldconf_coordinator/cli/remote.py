@@ -202,6 +202,16 @@ class Remote:
 
     # -- wishes
 
+    def foresee(self, app: str, action: str, path: str | None, count: int | None = None) -> Row:
+        """Tell what an action would do."""
+        body: Row = {"action": action}
+        if path is not None:
+            body["paths"] = [_absolute(path)]
+        if count is not None:
+            body["count"] = count
+        found: Row = self.client.post(_app(app) + "/plan", body)
+        return found
+
     def wish(self, app: str, path: str | None, wish: str, force: bool = False) -> Row:
         """Wish an instance, or all with None, into a state."""
         body: Row = {"wanted": wish, "force": force}

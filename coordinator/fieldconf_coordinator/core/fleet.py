@@ -345,6 +345,12 @@ class Fleet:
         """Tell what `deploy` would do: ``{"add": [path…], "remove": […], "upgrade": […], …}``."""
         return self._requests.shown_plan(template, digests, name, target, simulate)
 
+    def foresee(
+        self, app: str, action: str, paths: list[str] | None, count: int = 0
+    ) -> dict[str, Any]:
+        """Tell what one of `foresight.ACTIONS` would do; see `foresight.foresee`."""
+        return self._requests.foresee(app, action, paths, count)
+
     def set_wish(
         self, now: int, app: str, path: str | list[str] | None, wish: str, force: bool = False
     ) -> dict[str, Any]:

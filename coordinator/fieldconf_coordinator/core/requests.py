@@ -8,7 +8,7 @@ from fieldconf_dsl.model import Template
 from fieldconf_microagent import states
 
 from ..errors import FleetError
-from . import building, copies, kinds
+from . import building, copies, foresight, kinds, wishing
 from .building import Builder, Spec
 from .changes import Changes
 from .fitting import Fitting, Future, OffersOf
@@ -242,6 +242,20 @@ class Requests:
 
     # -- wishes
 
+    def foresee(
+        self, app_name: str, action: str, paths: list[str] | None, count: int
+    ) -> dict[str, Any]:
+        app = self.application(app_name)
+        chosen = None if paths is None else [self._staying(app, path) for path in paths]
+        if action == "scale":
+            root = chosen[0].path if chosen else ""
+            intent = foresight.of_scaling(app, root, count)
+        elif action == "remove":
+            intent = foresight.of_removal(app, chosen or ())
+        else:
+            intent = foresight.of_wish(app, chosen, foresight.WISHES[action])
+        return {"application": app.name, **foresight.foresee(self._world, app, intent)}
+
     def set_wish(
         self, app_name: str, paths: list[str] | None, wish: str, force: bool
     ) -> dict[str, Any]:
@@ -253,14 +267,14 @@ class Requests:
         undo = Undo()
         if paths is None:
             touched = set(app.scoped())
-            self._wish(app, _wish_for_all(app, wish), wish, undo)
+            self._wish(app, wishing.of_all(app, wish), wish, undo)
         else:
             # All are looked up before the first one changes.
             chosen = [self._staying(app, path) for path in paths]
             paths, touched = [one.path for one in chosen], set()
             for one in chosen:
                 tree = app.tree(one.path)
-                self._wish(app, _wish_for_one(one, tree, wish), wish, undo)
+                self._wish(app, wishing.of_one(one, tree, wish), wish, undo)
                 touched |= {one.scope, *(below for below in tree if below.is_scoped)}
         self._refresh(app, touched, force)
         text = f"{_TEXTS[wish]} {_named(paths) if paths else app.name}"
@@ -372,7 +386,7 @@ class Requests:
         self._add(app, copies.specs(app, model, new))
         for root in down:
             tree = app.tree(root.path)
-            self._wish(app, _wish_for_one(root, tree, states.STARTED), states.STARTED, undo)
+            self._wish(app, wishing.of_one(root, tree, states.STARTED), states.STARTED, undo)
             self._refresh(app, {root, *(one for one in tree if one.is_scoped)})
         return [root.path for root in down] + new
 
@@ -531,20 +545,3 @@ def _keep_to_it(app: Application, target: str | None, simulate: bool) -> None:
             f"{app.name} is there for real and cannot become a simulation",
             "deploy it under another name",
         )
-
-
-def _wish_for_all(app: Application, wish: str) -> list[Instance]:
-    instances: Iterable[Instance] = app.instances.values()
-    if wish == states.STOPPED:
-        # Stopping everything deploys nothing.
-        instances = (one for one in instances if one.wish == states.STARTED)
-    return [one for one in instances if not one.leaving and one.wish != wish]
-
-
-def _wish_for_one(instance: Instance, tree: list[Instance], wish: str) -> list[Instance]:
-    """Return the instances that take the wish: one, or all of a node that comes or goes."""
-    if instance.is_scoped and wish == states.NOT_DEPLOYED:
-        return [one for one in tree if one.wish != wish]
-    if instance.is_scoped and instance.wish == states.NOT_DEPLOYED:
-        return [one for one in tree if one.wish == states.NOT_DEPLOYED]
-    return [instance] if instance.wish != wish else []

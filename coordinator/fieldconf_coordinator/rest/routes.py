@@ -120,6 +120,7 @@ class Route:
         creates: takes an Idempotency-Key.
         uploads: the body is a file of one of these content types.
         streams: the connection is taken over.
+        is_question: changes nothing, although it has a body.
         example: of the body.
         shown: example of `data`.
     """
@@ -138,6 +139,7 @@ class Route:
     uploads: tuple[str, ...] = ()
     streams: bool = False
     is_edit: bool = False
+    is_question: bool = False
     example: Any = None
     shown: Any = None
     kind: str = JSON
@@ -150,4 +152,4 @@ class Route:
     @property
     def changes(self) -> bool:
         """Tell whether it changes something."""
-        return self.method not in ("GET", "HEAD")
+        return self.method not in ("GET", "HEAD") and not self.is_question

@@ -4,6 +4,7 @@ from typing import Any
 
 from fieldconf_microagent.recipe import STEPS
 
+from ..core.foresight import ACTIONS
 from ..service.service import Service
 from . import questions
 from .common import (
@@ -19,7 +20,7 @@ from .common import (
     absolute,
     page_of,
 )
-from .envelope import Answer, page
+from .envelope import Answer, Refusal, page
 from .routes import Call, Parameter, Route
 from .schemas import items, mapping, or_null, record, text, whole
 
@@ -78,6 +79,23 @@ def _wish(service: Service, now: int, asked: questions.Asked) -> Any:
     return service.fleet.set_wish(now, app.name, found, asked["wanted"], asked.get("force", False))
 
 
+def foresee(call: Call) -> Any:
+    """Tell what an action would do."""
+    body = call.body
+    paths, needs_path = body.get("paths"), body["action"] in ("remove", "scale")
+    if needs_path and (paths is None or (body["action"] == "scale" and len(paths) > 1)):
+        raise Refusal(422, "bad-body", f"{body['action']} needs a path", "/paths")
+    if body["action"] == "scale" and "count" not in body:
+        raise Refusal(422, "bad-body", "scale needs a count", "/count")
+    return call.ask(
+        lambda s, now, a: s.fleet.foresee(a["app"], a["action"], a["paths"], a["count"]),
+        app=call.params["app"],
+        action=body["action"],
+        paths=paths and [absolute(path) for path in paths],
+        count=body.get("count", 0),
+    )
+
+
 def scale(call: Call) -> Any:
     """Have so many copies of a root instance, with all inside of it."""
     return call.once(
@@ -124,6 +142,26 @@ def _of(body: Any, *names: str) -> dict[str, Any]:
 
 
 _SENT = record("sent offline", sent=COUNT, offline=items(text(40)))
+_FORESEEN = record(
+    "application instances unresolved resolved given_back made",
+    application=NAME,
+    instances={
+        **items(record("path from to", path=PATH, to=text(), **{"from": or_null(WISH)}), 100_000),
+        "description": "what is wished of them, ancestors considered; from null: is added; "
+        "to removed: is taken out",
+    },
+    unresolved={
+        **items(record("application path prefix", application=NAME, path=PATH, prefix=text())),
+        "maxItems": 100_000,
+        "description": "lose the last provider of the prefix, or wait for the one around (empty)",
+    },
+    resolved={
+        **items(record("application path", application=NAME, path=PATH), 100_000),
+        "description": "get what they wait for",
+    },
+    given_back=items(record("node path", node=text(40), path=PATH), 100_000),
+    made={**items(PATH, 100_000), "description": "get a node"},
+)
 _CANCELLED = record(
     "sent offline change stays",
     sent=COUNT,
@@ -226,6 +264,34 @@ ROUTES = [
         status=202,
         example={"wanted": "deployed-stopped", "paths": ["/web-vm/web"]},
         shown={"change": "9"},
+    ),
+    Route(
+        "POST",
+        _APP + "/plan",
+        foresee,
+        "viewer",
+        "What would an action do?\n\nChanges nothing. It tells what follows from what is wished, "
+        "from the graph and from bindings, as if all went well; without paths: of all.",
+        _FORESEEN,
+        record(
+            "action",
+            action={"type": "string", "enum": list(ACTIONS)},
+            paths=or_null(items(PATH, 1000, minItems=1)),
+            count=whole(1, 20_000),
+        ),
+        is_question=True,
+        example={"action": "undeploy", "paths": ["/data-vm"]},
+        shown={
+            "application": "shop",
+            "instances": [
+                {"path": "/data-vm", "from": "deployed-started", "to": "not-deployed"},
+                {"path": "/data-vm/data", "from": "deployed-started", "to": "not-deployed"},
+            ],
+            "unresolved": [{"application": "shop", "path": "/web-vm/web", "prefix": "Data"}],
+            "resolved": [],
+            "given_back": [{"node": "njnvepg3c0", "path": "/data-vm"}],
+            "made": [],
+        },
     ),
     Route(
         "POST",

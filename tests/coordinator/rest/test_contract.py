@@ -135,6 +135,7 @@ CASES = {
     "set_wanted": lambda f: f.put(
         at("/wanted"), {"wanted": "deployed-stopped", "paths": ["/web-vm1/web"]}
     ),
+    "foresee": lambda f: f.post(at("/plan"), {"action": "undeploy", "paths": ["/data-vm"]}),
     "scale": lambda f: f.post(at("/scale"), {"path": "/lb-vm", "count": 2}),
     "retry": lambda f: f.post(at("/retry"), {}),
     "cancel_step": lambda f: f.post(at("/cancel"), {"path": "/lb-vm/lb"}),
