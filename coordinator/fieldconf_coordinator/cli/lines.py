@@ -35,7 +35,8 @@ def bridge(ports: tuple[str, ...], broker: str | None, data: Path) -> int:
 
     try:
         url = broker or _broker_of(data)
-        split_url(url)
+        if not split_url(url)[1]:
+            raise SettingsError(f"{url!r} is a serial line, not a broker")
     except SettingsError as error:
         raise click.BadParameter(str(error), param_hint="--broker") from error
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")

@@ -77,7 +77,8 @@ def external(url: str) -> Broker:
     try:
         parts = urlsplit(url)
         plain = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-        split_url(plain)
+        if not split_url(plain)[1]:
+            raise ValueError("a serial line is no broker")
     except (SettingsError, ValueError) as error:
         shown = url.rpartition("@")[2]  # no password
         raise BrokerError(
