@@ -61,7 +61,18 @@ def settings_file(settings: Mapping[str, Any]) -> bytes:
         agent_settings.checked(dict(settings))
     except ValueError as error:
         raise ImageError(f"the settings of the node are refused: {error}") from error
+    names = settings.get("wifi") or []
+    if not isinstance(names, list) or not all(_is_pair(one) for one in names):
+        raise ImageError("the settings of the node are refused: 'wifi' must be [[NAME, PASSWORD]]")
     return (json.dumps(settings, sort_keys=True, indent=1) + "\n").encode()
+
+
+def _is_pair(value: object) -> bool:
+    return (
+        isinstance(value, list | tuple)
+        and len(value) == 2
+        and all(isinstance(one, str) for one in value)
+    )
 
 
 def agent() -> dict[str, bytes]:

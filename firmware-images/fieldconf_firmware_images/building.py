@@ -41,6 +41,11 @@ def build(
     """
     if board.flashing.method == "none":
         return _for_linux(board, settings, package)
+    if board.network == ("none",) and not _is_serial(settings):
+        raise ImageError(
+            f"{board.title} has no network: it speaks over its serial line, which the gateway "
+            "bridges; give it the broker serial:"
+        )
     files = agent_files.for_board(settings, board.filesystem.kind == "posix")
     make = _MAKERS.get(board.flashing.method, _as_files)
     return make(board, settings, files, firmware)
@@ -58,8 +63,7 @@ def _for_esptool(
         board = replace(board, filesystem=replace(board.filesystem, offset=offset, size=size))
         rows.append(_about_firmware(firmware, found))
     content = littlefs_image.pack(files, board.filesystem, size)
-    rows.append(_about_files(board, files, content))
-    rows.append(_about_settings(settings))
+    rows += [_about_files(board, files, content), *_about_settings(settings)]
     parts: list[tuple[int, bytes]] = [(offset, content)]
     if firmware and board.micropython:
         parts.insert(0, (board.micropython.offset, esp.adapted(firmware.content, board)))
@@ -93,7 +97,7 @@ def _for_uf2(
         others = held.others
         parts.insert(0, (held.start - release.base, held.content))
         pages.update(held.pages)
-    rows += [_about_files(board, files, content), _about_settings(settings)]
+    rows += [_about_files(board, files, content), *_about_settings(settings)]
     merged = uf2.write(pages, release.family, others)
     drive = board.flashing.drive
     return Image(
@@ -125,7 +129,7 @@ def _as_files(
         parts=(),
         merged=None,
         packed=_tar(files),
-        contents=(("files", _count(files)), _about_settings(settings)),
+        contents=(("files", _count(files)), *_about_settings(settings)),
         usage=usage,
     )
 
@@ -145,7 +149,7 @@ def _for_linux(board: Board, settings: _Settings, package: str) -> Image:
         parts=(),
         merged=None,
         packed=linux.user_data(node, content.decode(), package),
-        contents=(("package", f"pip install {package}"), _about_settings(settings)),
+        contents=(("package", f"pip install {package}"), *_about_settings(settings)[:1]),
         usage="give OUT to the machine as cloud-init's user data",
     )
 
@@ -191,11 +195,28 @@ def _count(files: Mapping[str, bytes]) -> str:
     return f"agent {VERSION} and what starts it, {len(files)} with {total:,} bytes"
 
 
-def _about_settings(settings: _Settings) -> tuple[str, str]:
+def _about_settings(settings: _Settings) -> list[tuple[str, str]]:
+    """Return what the settings say, without secrets: who it is, and which network it uses."""
     parts = [
         f"broker {settings.get('broker')}",
         f"key with fingerprint {agent_files.fingerprint(settings)}",
     ]
     if settings.get("fleet"):
         parts.insert(0, f"fleet {settings['fleet']}")
-    return "settings", ", ".join(parts)
+    return [("settings", ", ".join(parts)), ("network", _network(settings))]
+
+
+def _network(settings: _Settings) -> str:
+    if _is_serial(settings):
+        return "none; it speaks over a serial line, which 'fieldconf bridge' leads to the broker"
+    if settings.get("wifi"):
+        return "Wi-Fi " + ", ".join(str(one[0]) for one in settings["wifi"])
+    if settings.get("lan") is not None:
+        return "Ethernet"
+    return (
+        'as the system has it; a board with Wi-Fi needs "wifi": [[NAME, PASSWORD]] in its settings'
+    )
+
+
+def _is_serial(settings: _Settings) -> bool:
+    return str(settings.get("broker")).startswith("serial:")

@@ -170,7 +170,7 @@ def test_blocks_for_other_chips_are_kept_in_front(agent):
 
 
 def test_pyboard_gets_plain_files(agent):
-    image = build("pybv11")
+    image = build("pybv11", broker="serial:")
 
     assert image.filesystem is None and image.merged is None and image.parts == ()
     with tarfile.open(fileobj=io.BytesIO(image.packed)) as archive:
@@ -222,6 +222,25 @@ def test_summary_tells_what_is_inside_but_no_secrets(agent):
     assert image.sha256 == hashlib.sha256(image.merged).hexdigest() and image.sha256 in told
     assert "key with fingerprint " in told
     assert KEY not in told and "hunter2" not in told
+
+
+def test_board_without_a_network_speaks_over_its_line(agent):
+    with pytest.raises(ImageError, match=r"pyboard v1\.1 .* has no network: it speaks over its"):
+        build("pybv11")
+
+    told = "\n".join(build("pybv11", broker="serial:").summary())
+    assert "network     none; it speaks over a serial line" in told
+
+
+def test_networks_are_told_by_name_and_checked(agent):
+    told = "\n".join(build("esp32", wifi=[["home", "hunter2"], ["barn", ""]]).summary())
+    assert "network     Wi-Fi home, barn" in told and "hunter2" not in told
+    assert "network     Ethernet" in "\n".join(build("esp32", lan={}).summary())
+    assert '"wifi": [[NAME, PASSWORD]]' in "\n".join(build("esp32").summary())
+
+    for wrong in ("home", [["home"]], [["home", 1]], {"home": "hunter2"}):
+        with pytest.raises(ImageError, match=r"'wifi' must be \[\[NAME, PASSWORD\]\]"):
+            build("esp32", wifi=wrong)
 
 
 def test_settings_that_the_agent_would_refuse_are_refused(agent):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import tarfile
 
 import pytest
 from click.testing import CliRunner
@@ -23,13 +24,13 @@ def desk(agent, tmp_path, monkeypatch):
     return tmp_path
 
 
-def run(desk, *arguments):
+def run(desk, *arguments, typed=None):
     """Return exit status and all that was printed."""
     words = ["image", *arguments]
     if "--settings" not in words and "--node" not in words:
         words += ["--settings", desk / "n7.json"]
     done = CliRunner().invoke(
-        group, [*map(str, words), "-o", str(desk / "out")], standalone_mode=False
+        group, [*map(str, words), "-o", str(desk / "out")], typed, standalone_mode=False
     )
     if done.exception:
         return 1, str(done.exception)
@@ -207,6 +208,27 @@ def test_settings_may_be_shared_by_nodes_that_are_enrolled(desk, fleet):
     assert found["key"] == enrolled(fleet)["attic"].key.hex()
     assert found["broker"] == shared["broker"] and found["wifi"] == shared["wifi"]
     assert found["keepalive"] == 300
+
+
+def test_password_of_a_network_is_asked_for(desk, fleet):
+    words = ["pico-w", "--node", "attic", "--files-only", *fleet.words]
+    words += ["--broker", "mqtt://192.168.1.10:1883", "--wifi", "home", "--wifi", "barn"]
+
+    status, said = run(desk, *words, typed="hunter2\nhunter3\n")
+
+    assert status == 0, said
+    assert inside(desk)["wifi"] == [["home", "hunter2"], ["barn", "hunter3"]]
+    assert "Wi-Fi home, barn" in said and "hunter" not in said
+
+
+def test_board_without_a_network_is_enrolled_for_its_line(desk, fleet):
+    status, said = run(desk, "pybv11", "--node", "attic", *fleet.words)
+
+    assert status == 0, said
+    with tarfile.open(desk / "out") as archive:
+        found = json.load(archive.extractfile("settings.json"))
+    assert found["broker"] == "serial:"
+    assert found["key"] == enrolled(fleet)["attic"].key.hex()
 
 
 def test_nobody_is_enrolled_when_the_image_cannot_be_made(desk, fleet):

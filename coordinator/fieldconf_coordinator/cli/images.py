@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -93,6 +94,9 @@ def image_options(command: F) -> F:
 @click.argument("board")
 @image_options
 @click.option("--broker", metavar="URL", help="The broker as the node reaches it.")
+@click.option(
+    "--wifi", multiple=True, metavar="NAME", help="A network to join; its password is asked for."
+)
 @click.option("--anew", is_flag=True, help="It is enrolled: give it another key.")
 @click.option(
     "--package",
@@ -118,6 +122,7 @@ def image(
     sha256: str | None,
     flash_size: int | None,
     broker: str | None,
+    wifi: tuple[str, ...],
     anew: bool,
     package: str | None,
     out: Path,
@@ -142,6 +147,7 @@ def image(
 
     context = click.get_current_context()
     enrolling = Enrolling(lambda: Remote.at(place_of(context, data, server, ca)), anew, broker)
+    networks = [[name, click.prompt(f"Password of {name}", hide_input=True)] for name in wifi]
     try:
         if not os.access(out.absolute().parent, os.W_OK):
             raise ImageError(f"cannot write {out}: its folder is not there, or not for you")
@@ -155,6 +161,7 @@ def image(
             flash_size,
             package,
             enrolling,
+            {"wifi": networks} if networks else {},
         )
         save(built, out)
     except ImageError as error:
@@ -181,8 +188,11 @@ def build(
     flash_size: int | None,
     package: str | None = None,
     enrolling: Enrolling | None = None,
+    more: Mapping[str, Any] = MappingProxyType({}),
 ) -> "Image":
     """Return the image that the options of a command mean.
+
+    `more` are settings that go before those of the file.
 
     Raises:
         ImageError: there is no such board, or something given is refused.
@@ -202,18 +212,19 @@ def build(
         given = firmwares.read(firmware or firmwares.find(kind), kind, sha256)
     elif firmware:
         raise ImageError(f"{kind.name} takes no firmware from here: leave out --firmware")
-    known = _settings(settings_file, node)
-    more = {"package": package} if package else {}
+    known = {**_settings(settings_file, node), **more}
+    of_linux = {"package": package} if package else {}
     if "key" not in known:
         if enrolling is None:
             raise ImageError("say --settings FILE; 'fieldconf enrol NAME -o FILE' writes one")
         if "node" not in known:
             raise ImageError("whose image is it? Say --node NAME, or --settings FILE with a key")
         # The key is made once: what can go wrong shall do so before.
-        trial = {"broker": "mqtt://gateway", **known, "key": "00" * 32}
-        building.build(kind, trial, given, **more)
+        broker = _broker(kind, known, enrolling) or "mqtt://gateway"
+        trial = {**known, "key": "00" * 32, "broker": broker}
+        building.build(kind, trial, given, **of_linux)
         known = _enrolled(kind, known, enrolling)
-    return building.build(kind, known, given, **more)
+    return building.build(kind, known, given, **of_linux)
 
 
 def _enrolled(board: "Board", known: Mapping[str, Any], enrolling: Enrolling) -> dict[str, Any]:
@@ -225,7 +236,7 @@ def _enrolled(board: "Board", known: Mapping[str, Any], enrolling: Enrolling) ->
     from fieldconf_firmware_images.errors import ImageError
 
     remote = enrolling.find()
-    broker = enrolling.broker or known.get("broker")
+    broker = _broker(board, known, enrolling)
     found = broker or remote.client.get("/status")["broker"]["url"]
     if board.filesystem.kind != "posix" and urlsplit(found).hostname in _LOOPBACK:
         raise ImageError(
@@ -238,6 +249,13 @@ def _enrolled(board: "Board", known: Mapping[str, Any], enrolling: Enrolling) ->
         told = remote.enrol(known["node"], board.name, (), False, broker)
     given: dict[str, Any] = told["settings"]
     return {**given, **known, **{name: given[name] for name in _IDENTITY}}
+
+
+def _broker(board: "Board", known: Mapping[str, Any], enrolling: Enrolling) -> str | None:
+    """Return how the node reaches the broker; None: as the coordinator does."""
+    if board.network == ("none",):
+        return enrolling.broker or known.get("broker") or "serial:"
+    return enrolling.broker or known.get("broker")
 
 
 def _settings(file: Path | None, node: str | None) -> dict[str, Any]:
