@@ -121,6 +121,8 @@ def _copy(todo: Todo, where: Workplace) -> str:
 
 def _put_copy(origin: Place, todo: Todo, where: Workplace) -> str:
     with reached(_named(todo, where), where.writable(), make=True) as to:
+        if (os.path.normpath(to.path) + "/").startswith(os.path.normpath(origin.path) + "/"):
+            raise PlaceError(f"refused {to.path}: it cannot be copied into itself")
         part = to.beside(_PART)
         part.delete()
         try:

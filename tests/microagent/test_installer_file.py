@@ -198,6 +198,18 @@ def test_a_file_does_not_replace_a_folder(recipe):
     assert (recipe.data / "a/b").is_dir()
 
 
+@pytest.mark.parametrize("to", ["a/b", "a", "a/b/c/d"])
+def test_a_folder_is_not_copied_into_itself(recipe, to):
+    (recipe.data / "a").mkdir(parents=True)
+    (recipe.data / "a/x").write_text("x")
+
+    outcome, detail = do(recipe, f"1.copy = ${{FIELDCONF_DATA_DIR}}//a -> {to}")
+
+    assert outcome == "failed"
+    assert "into itself" in detail
+    assert tree(recipe.data) == ["a/x"]
+
+
 def test_variables_are_filled_in(recipe):
     recipe.write("app.conf.mustache", "port={{port}}")
 

@@ -69,6 +69,23 @@ def test_the_entry_point_names_an_installer_that_has_no_name():
     assert loaded(Point("mine", Nameless))[0]["mine"].name == "mine"
 
 
+def test_entry_points_of_installed_packages_are_found(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "greeters.py").write_text(
+        "from fieldconf_microagent.installer import Installer\n"
+        "class Greeter(Installer):\n    name = 'greeter'\n"
+    )
+    info = tmp_path / "greeters-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: greeters\nVersion: 1.0\n")
+    points = info / "entry_points.txt"
+
+    points.write_text("[other]\ngreeter = greeters:Greeter\n")
+    assert "greeter" not in installers.load(SETTINGS, print)
+    points.write_text("[fieldconf.installers]\ngreeter = greeters:Greeter\n")
+    assert "greeter" in installers.load(SETTINGS, print)
+
+
 @pytest.mark.parametrize(
     ("point", "said"),
     [
