@@ -466,6 +466,13 @@ def test_force_does_not_wait_for_what_runs_on_the_nodes(run, shop):
     until(lambda: shop.ask("status")["nodes"] == [])
 
 
+def test_a_node_that_cannot_tell_beforehand_says_so(run, shop):
+    status, out, err = run("preview", "/web-vm/web")
+
+    assert (status, out) == (1, "")
+    assert "answers preview with error: unknown verb: preview" in err
+
+
 def test_retry_reaches_everything_without_a_path(run, shop):
     assert run("retry")[:2] == (0, "done\n")
 

@@ -139,6 +139,7 @@ CASES = {
     "scale": lambda f: f.post(at("/scale"), {"path": "/lb-vm", "count": 2}),
     "retry": lambda f: f.post(at("/retry"), {}),
     "cancel_step": lambda f: f.post(at("/cancel"), {"path": "/lb-vm/lb"}),
+    "preview": lambda f: f.post(at("/preview"), {"path": "/lb-vm/lb"}),
     "cancel_change": lambda f: f.post(f"/changes/{running_change(f)}/cancel"),
     "list_bindings": lambda f: f.get(at("/bindings")),
     "bind": lambda f: f.put(at("/bindings/DB"), {"applications": []}),
