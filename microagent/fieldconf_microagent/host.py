@@ -122,6 +122,8 @@ class Host:
         self._told_long = False
         self._stopping = False
         self.ended: "str | None" = None
+        #: False while there is no network, so that no attempt to connect is wasted on it.
+        self.reachable = True
         self._events: "dict[str, Any]" = {
             "up": self._on_up,
             "down": self._on_down,
@@ -143,10 +145,13 @@ class Host:
             "exit": self._exit,
         }
 
-    def run(self) -> str:
-        """Run until the agent is told to go, or `stop` is called; return why."""
+    def run(self, tend: "Callable[[], int] | None" = None) -> str:
+        """Run until the agent is told to go, or `stop` is called; return why.
+
+        Before every turn `tend` is called, and says how many ms it may take.
+        """
         while self.ended is None and not self._stopping:
-            self.turn(_LONGEST_WAIT)
+            self.turn(tend() if tend else _LONGEST_WAIT)
         self._leave()
         return self.ended or "stopped"
 
@@ -173,7 +178,8 @@ class Host:
             self._carry_out()
         self._tend_recipes(now)
         self._send_logs(now)
-        if self._connect_at is not None and now >= self._connect_at and self.ended is None:
+        due = self._connect_at is not None and now >= self._connect_at
+        if due and self.reachable and self.ended is None:
             self._connect_at = None
             live = codec.pack(self.agent.triple[:2] + [False])
             self.link.connect((topics.live(self._d, self._node), live))
@@ -182,7 +188,8 @@ class Host:
         if self._stopping:
             return 0
         now = self._now_ms()
-        dates = [self.agent.next_wake(), self.fetcher.next_wake(), self._connect_at]
+        dates = [self.agent.next_wake(), self.fetcher.next_wake()]
+        dates.append(self._connect_at if self.reachable else None)
         dates.append(self._save_at if self._held else None)
         dates.append(self._logs_at if self.runner.busy() else None)
         for date in dates:

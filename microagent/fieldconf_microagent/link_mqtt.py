@@ -54,6 +54,8 @@ class MqttLink:
         )
         self._max_payload = max_payload
         self.dropped = 0
+        #: On a board that has one, what tells the address of its network interface.
+        self.interface: "Any" = None
         self._client: "Client | None" = None
         self._up = self._woken = False
         self._token = 0
@@ -86,8 +88,11 @@ class MqttLink:
         return self._token
 
     def address(self) -> "str | None":
+        if self.interface:
+            address: "str | None" = self.interface.address()
+            return address
         sock: "Any" = self._client.socket if self._client else None
-        # Boards do not tell the address of a socket: there, the settings have to.
+        # Boards do not tell the address of a socket.
         return str(sock.getsockname()[0]) if hasattr(sock, "getsockname") else None
 
     def wake(self) -> None:

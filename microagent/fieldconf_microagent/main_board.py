@@ -7,20 +7,13 @@ runs here. Modules that are needed now and then are loaded when they are, and le
 import gc
 
 from . import compat
-from .host import Host, assemble
-from .link_mqtt import MqttLink
-from .messages import FORMAT
-from .runner_inline import InlineRunner
-from .store import Store
-from .version import VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from .fetch import Fetcher
 
-INSTALLERS = ("logger", "python")
+#: Exit status when the settings are refused.
+REFUSED = 2
 
 # A collection every so many bytes keeps together what stays. Without, it lies scattered all over
 # the heap when the first piece of 4 KiB wants to be held in one block.
@@ -31,47 +24,27 @@ def main(folder: str) -> int:
     """Run the agent of this folder; return the exit status when it is told to go."""
     if hasattr(gc, "threshold"):
         gc.threshold(_COLLECT_EVERY)
-    from . import settings
+    from . import startup
 
-    host = make_host(folder, settings.read(folder + "/settings.json"))
-    compat.unload("settings", "compat_rare")
+    try:
+        host, board = startup.assembled(folder, Recipes(folder), _log)
+    except ValueError as error:
+        _log("error", str(error))
+        return REFUSED
+    compat.unload("startup", "settings", "compat_rare")
     gc.collect()
-    _log("info", host.run())
+    if board is None:
+        _log("info", host.run())
+        return 0
+    try:
+        _log("info", host.run(board.tend))
+    except Exception as error:
+        _log("error", compat.error_text(error))
+        board.restart()
+    finally:
+        # Also when somebody asks for the REPL.
+        board.release()
     return 0
-
-
-def make_host(folder: str, known: "dict[str, Any]") -> "Host":
-    """Return the agent with all its parts."""
-    data = folder + "/data"
-    clock = compat.Clock()
-    link = MqttLink(
-        known["broker"],
-        known["node"],
-        known["keepalive"],
-        known["user"] or None,
-        known["password"] or None,
-    )
-    runner = InlineRunner(data, link.wake)
-    fetcher = Recipes(folder)
-
-    def wipe() -> None:
-        fetcher.want(clock.now_ms(), [])
-        fetcher.collect([])
-        compat.remove_tree(data)
-
-    store = Store(folder + "/state")
-    agent = assemble(
-        known,
-        store,
-        # Always new: whatever ran, ran in this process.
-        compat.hex(compat.random_bytes(8)),
-        clock.now_ms(),
-        compat.random_below,
-        installers=list(INSTALLERS),
-        info=_about(),
-        parallel=1,
-    )
-    return Host(agent, link, runner, fetcher, store, clock.now_ms, _log, wipe, compat.random_below)
 
 
 class Recipes:
@@ -129,19 +102,6 @@ class Recipes:
     def on_put(self, now: int, digest: bytes, index: int, total: int, data: bytes) -> None:
         if self._fetcher:
             self._fetcher.on_put(now, digest, index, total, data)
-
-
-def _about() -> "dict[str, Any]":
-    from . import compat_rare
-
-    return {
-        "py": compat_rare.platform_info(),
-        "agent": VERSION,
-        "mem": compat_rare.mem_free(),
-        "inst": list(INSTALLERS),
-        "fmt": [FORMAT],
-        "hw": compat_rare.hardware_mark(),
-    }
 
 
 def _log(level: str, text: str) -> None:

@@ -5,7 +5,9 @@
      "keepalive": 60, "reconnect": 5000, "ip": null, "roots": [], "simulate": false}
 
 Only `node`, `key` and `broker` have to be given. `roots` are folders that the installer `file` may
-write to, besides an instance's own; with `simulate` no step of any installer is run. The file is
+write to, besides an instance's own; with `simulate` no step of any installer is run. On boards,
+`wifi` is a list of ``[network, password]``, which are tried one after the other, or `lan` holds the
+arguments of the board's `network.LAN`; a relative `ca` lies beside the settings. The file is
 written by whoever makes the node; the agent changes only its key, when it was approved. Keys that
 are not known here are kept: installers may know them, or a newer coordinator has written them.
 """

@@ -1,0 +1,108 @@
+"""Puts the agent of a board together; in memory only while it starts."""
+
+from . import compat, compat_rare, settings
+from .host import Host, assemble
+from .link_mqtt import MqttLink
+from .messages import FORMAT
+from .runner_inline import InlineRunner
+from .store import Store
+from .version import VERSION
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from .board import Board
+    from .main_board import Recipes
+
+INSTALLERS = ("logger", "python")
+
+
+def assembled(
+    folder: str, fetcher: "Recipes", log: "Callable[[str, str], object]"
+) -> "tuple[Host, Board | None]":
+    """Return the agent with all its parts, and what tends the board; None on a desktop.
+
+    Raises:
+        SettingsError: the settings are refused.
+    """
+    known = settings.read(folder + "/settings.json")
+    clock = compat.Clock()
+    board = None
+    if _is_board() or known.get("wifi") or known.get("lan") is not None:
+        from .board import Board
+
+        board = Board(known, clock, log)
+    link = _link(known, folder)
+    host = _host(folder, known, link, fetcher, clock, log, _about(board))
+    if board:
+        board.attach(host, link)
+    return host, board
+
+
+def _is_board() -> bool:
+    try:
+        import machine  # type: ignore
+    except ImportError:
+        return False
+    return hasattr(machine, "reset_cause")
+
+
+def _link(known: "dict[str, Any]", folder: str) -> MqttLink:
+    ca = known["ca"] and (known["ca"] if known["ca"][0] == "/" else folder + "/" + known["ca"])
+    return MqttLink(
+        known["broker"],
+        known["node"],
+        known["keepalive"],
+        known["user"] or None,
+        known["password"] or None,
+        ca or None,
+    )
+
+
+def _host(
+    folder: str,
+    known: "dict[str, Any]",
+    link: MqttLink,
+    fetcher: "Recipes",
+    clock: compat.Clock,
+    log: "Callable[[str, str], object]",
+    info: "dict[str, Any]",
+) -> Host:
+    data = folder + "/data"
+    store = Store(folder + "/state")
+
+    def wipe() -> None:
+        fetcher.want(clock.now_ms(), [])
+        fetcher.collect([])
+        compat.remove_tree(data)
+
+    agent = assemble(
+        known,
+        store,
+        # Always new: whatever ran, ran in this process.
+        compat.hex(compat.random_bytes(8)),
+        clock.now_ms(),
+        compat.random_below,
+        installers=list(INSTALLERS),
+        info=info,
+        parallel=1,
+    )
+    runner = InlineRunner(data, link.wake)
+    return Host(agent, link, runner, fetcher, store, clock.now_ms, log, wipe, compat.random_below)
+
+
+def _about(board: "Board | None") -> "dict[str, Any]":
+    """Return what this node is, for the coordinator's inventory."""
+    info = {
+        "py": compat_rare.platform_info(),
+        "agent": VERSION,
+        "mem": compat_rare.mem_free(),
+        "inst": list(INSTALLERS),
+        "fmt": [FORMAT],
+        "hw": compat_rare.hardware_mark(),
+    }
+    if board and board.reset:
+        info["reset"] = board.reset
+    return info
