@@ -102,3 +102,16 @@ def test_a_template_is_refused_for_what_the_box_lacks_and_can_be_simulated(box, 
     assert status == 0, out + err
     assert recorded(box, "/apache-vm/apache")[-1]["cause"] == "import-lost"
     assert fieldconf(box.data, "undeploy")[0] == 0
+
+
+def test_nodes_that_simulate_take_any_application(box, template):
+    instances = template / "instances/main.instances"
+    instances.write_text(instances.read_text().replace("-vm;", "-vm;\n    data.simulate: yes;"))
+
+    status, out, err = fieldconf(box.data, "deploy", template)
+
+    assert status == 0, out + err
+    told = box.ask("status")
+    assert [node["simulates"] for node in told["nodes"]] == [True, True]
+    assert told["applications"][0]["simulate"] is False
+    assert [one["step"] for one in recorded(box, "/apache-vm/apache")] == ["deploy", "start"]
