@@ -118,9 +118,9 @@ def _as_files(
 ) -> Image:
     if firmware:
         raise ImageError(f"{board.name} takes no firmware from here: leave out --firmware")
-    usage = "tar -xf OUT, then copy the files onto the board"
+    usage, about = "tar -xf OUT, then copy the files onto the board", _about_settings(settings)
     if board.filesystem.kind == "posix":
-        usage = "tar -xf OUT -C FOLDER, then in FOLDER: micropython main.py"
+        usage, about = "tar -xf OUT -C FOLDER, then in FOLDER: micropython main.py", about[:1]
     return Image(
         board=board,
         node=str(settings["node"]),
@@ -129,7 +129,7 @@ def _as_files(
         parts=(),
         merged=None,
         packed=_tar(files),
-        contents=(("files", _count(files)), *_about_settings(settings)),
+        contents=(("files", _count(files)), *about),
         usage=usage,
     )
 
@@ -213,9 +213,7 @@ def _network(settings: _Settings) -> str:
         return "Wi-Fi " + ", ".join(str(one[0]) for one in settings["wifi"])
     if settings.get("lan") is not None:
         return "Ethernet"
-    return (
-        'as the system has it; a board with Wi-Fi needs "wifi": [[NAME, PASSWORD]] in its settings'
-    )
+    return 'none is named; for Wi-Fi the settings need "wifi": [[NAME, PASSWORD]]'
 
 
 def _is_serial(settings: _Settings) -> bool:

@@ -246,6 +246,9 @@ def test_nobody_is_enrolled_when_the_image_cannot_be_made(desk, fleet):
         status, said = run(desk, *words, *more)
         assert status == 1 and message in said
 
+    status, said = run(desk, "linux", "--node", "attic", *fleet.words)
+    assert status == 1 and "which is this box only; say how Raspberry Pi OS" in said
+
     assert enrolled(fleet) == {} and not (desk / "out").exists()
 
 

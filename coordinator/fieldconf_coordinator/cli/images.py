@@ -238,7 +238,8 @@ def _enrolled(board: "Board", known: Mapping[str, Any], enrolling: Enrolling) ->
     remote = enrolling.find()
     broker = _broker(board, known, enrolling)
     found = broker or remote.client.get("/status")["broker"]["url"]
-    if board.filesystem.kind != "posix" and urlsplit(found).hostname in _LOOPBACK:
+    # A folder is likely to stay on this box.
+    if board.flashing.method != "copy" and urlsplit(found).hostname in _LOOPBACK:
         raise ImageError(
             f"the broker is at {found}, which is this box only; say how {board.title} reaches it: "
             "--broker mqtt://HOST:PORT"
