@@ -9,6 +9,8 @@ Rules:
 * A port that vanished is opened again when it is back; until then it is tried with growing pauses.
 * What the board prints goes to the log.
 * `bridge_console` lends the line to a person; meanwhile there is no connection.
+* A board that is at its prompt though nobody has the line is restarted, since its agent has ended,
+  by a fault of its own or because noise looked like Ctrl-C; with growing pauses.
 """
 
 import logging
@@ -24,13 +26,16 @@ from typing import Any
 from fieldconf_microagent.serial_frames import CONNECTING, ENDED, OPEN, Line
 
 from .bridge_broker import Connection
-from .bridge_console import Lender
+from .bridge_console import RESTART, Lender
 from .bridge_ports import Port, PortError, comports
 from .bridge_text import Lines, Sorter
 
 _FIRST_PAUSE_S = 0.25
 _LONGEST_PAUSE_S = 5.0
+_RESTART_S = 5.0
+_LONGEST_RESTART_S = 300.0
 _QUIET_MS = 200
+_PROMPT = b">>> "
 _LONGEST_WAIT_MS = 1000
 _BLOCK = 4096
 
@@ -64,6 +69,8 @@ class Bridge:
         self._lines = Lines()
         self._connection: Connection | None = None
         self._stream = 0
+        self._restart_at_s: float | None = None
+        self._restart_s = _RESTART_S
         self.connections = 0
         self._begin()
         self.lender = Lender(self._port.path)
@@ -126,6 +133,7 @@ class Bridge:
             self._lend(ready)
             if not self.lender.is_busy:
                 self._tend_connection()
+            self._tend_agent()
             self._speak()
         except OSError as error:
             self._lose(str(error))
@@ -223,8 +231,13 @@ class Bridge:
     def _speak(self) -> None:
         if self._open is None:
             return
-        if self._sorter.is_waiting() and time.monotonic() - self._heard_s > _QUIET_MS / 1000:
-            self._print(self._sorter.pause(), True)
+        now_s = time.monotonic()
+        if self._sorter.is_waiting() and now_s - self._heard_s > _QUIET_MS / 1000:
+            text = self._sorter.pause()
+            self._print(text, True)
+            if text.endswith(_PROMPT):
+                self.line.reset()
+                self._restart_at_s = now_s + self._restart_s
         self._unsent = self._unsent or self.line.output(_now_ms())
         if self._unsent:
             try:
@@ -251,6 +264,18 @@ class Bridge:
             self._drop_connection()
             self.line.reset()
         self._unsent += self.lender.turn(self.line)
+
+    def _tend_agent(self) -> None:
+        """Restart an agent that has ended and left the board at its prompt."""
+        if self._open is None or self.lender.is_busy or self.line.stream:
+            self._restart_at_s = None
+            if self.line.state == OPEN:
+                self._restart_s = _RESTART_S
+        elif self._restart_at_s is not None and time.monotonic() >= self._restart_at_s:
+            self._restart_at_s = None
+            self._restart_s = min(self._restart_s * 2, _LONGEST_RESTART_S)
+            _log.info("%s: the board is at its prompt; its agent is restarted", self._port.path)
+            self._unsent += RESTART
 
     # -- the connection
 

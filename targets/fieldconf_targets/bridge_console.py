@@ -19,7 +19,7 @@ ASK_EVERY_S = 0.3
 PATIENCE_S = 3.0
 # Return, Ctrl-C twice, Ctrl-B: whatever a prompt is in the middle of, it is a plain one after this.
 _PROMPT = b"\r\x03\x03\x02"
-_RESTART = b"\r\x03\x03\x02\r\x04"
+RESTART = b"\r\x03\x03\x02\r\x04"
 
 _log = logging.getLogger(__name__)
 
@@ -161,7 +161,7 @@ class Lender:
                 return asked
         self.is_busy = self.is_lent = False
         self._typed = b""
-        return _RESTART
+        return RESTART
 
     def show(self, data: bytes) -> None:
         """Pass on what the board prints; a person who does not read it misses it."""

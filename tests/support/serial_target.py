@@ -48,10 +48,11 @@ class SerialBoardTarget(Target):
             home = {**order.home, "broker": "serial:", "reconnect": 200}
             (folder / "settings.json").write_text(json.dumps(home))
             self.broker = order.home["broker"]
-            self.paths[order.node] = order.path
             port = self.folder / f"port-{order.node}"
             self.boards[order.node] = Board(folder, port, self.options, **self.faults)
+            # Last, so that whoever finds it finds all of it.
             self.bridge(order.node)
+            self.paths[order.node] = order.path
         return Machine(order.node, order.path, RUNNING)
 
     def bridge(self, node):

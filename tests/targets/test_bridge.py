@@ -12,6 +12,7 @@ import pytest
 from fieldconf_microagent.serial_frames import ENDED, NONE, OPEN
 from fieldconf_targets.bridge import bridging
 from fieldconf_targets.bridge_broker import Connection
+from fieldconf_targets.bridge_console import RESTART
 from support.serial_peer import Ear, Peer
 from support.waiting import until
 
@@ -244,6 +245,33 @@ def test_noise_is_not_logged_and_does_no_harm(bridge, peer, ear, caplog):
 
     assert all_of(peer, ear, 20) == b"x" * 20
     assert "says" not in caplog.text
+
+
+def test_agent_that_has_ended_is_restarted_with_growing_pauses(bridge, peer, ear, monkeypatch):
+    monkeypatch.setattr("fieldconf_targets.bridge._RESTART_S", 0.1)
+    assert peer.connect()
+    peer.until(lambda: ear.accepted() == 1 and bridge._restart_s == 0.1)
+    peer.reset()
+    for _ in range(2):
+        peer.raw = b""
+        peer.write(b"Traceback\r\nMemoryError:\r\n>>> ")
+        peer.until(lambda: peer.raw.endswith(RESTART))
+    assert bridge._restart_s == 0.4
+    assert ear.heard() is None
+
+    assert peer.connect()
+    peer.until(lambda: bridge._restart_s == 0.1)
+
+
+def test_agent_that_runs_may_print_what_looks_like_a_prompt(bridge, peer, ear, monkeypatch):
+    monkeypatch.setattr(bridge, "_restart_s", 0.1)
+    peer.write(b">>> ")
+    peer.until(lambda: bridge._restart_at_s)
+    assert peer.connect()
+    peer.raw = b""
+    peer.until(lambda: bridge._restart_at_s is None)
+
+    assert RESTART not in peer.raw
 
 
 def test_broker_may_ask_for_tls(peer, ear, monkeypatch, tmp_path, certificate):
