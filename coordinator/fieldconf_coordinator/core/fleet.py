@@ -426,6 +426,18 @@ class Fleet:
         """Return what uses a target: ids of nodes, names of applications and their elements."""
         return self._requests.placing.uses(target_id)
 
+    def place_template(
+        self, now: int, template: Template, element: str, target_id: str | None
+    ) -> None:
+        """Like `place`, for the applications that are made from a template of this name later."""
+        self._at(now)
+        self._requests.placing.place_template(template, element, target_id)
+
+    def forget_template(self, now: int, name: str) -> None:
+        """Drop what was placed for a template of which no version is left."""
+        self._at(now)
+        self._requests.placing.forget_template(name)
+
     def place(self, now: int, app: str, element: str, target_id: str | None) -> None:
         """Have a target make the nodes of an instance's path, of ``@Component``, or of all ("").
 

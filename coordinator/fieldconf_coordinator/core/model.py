@@ -416,13 +416,19 @@ def _by_path(instance: Instance) -> str:
 
 @dataclass(frozen=True)
 class Definition:
-    """A target with its properties, under an id that people chose."""
+    """A target with its properties, under an id that people chose.
+
+    Attributes:
+        applications, templates: names of those to which it is offered; without any: to all.
+    """
 
     id: str
     handler: str
     name: str
     description: str
     properties: Mapping[str, str]
+    applications: tuple[str, ...] = ()
+    templates: tuple[str, ...] = ()
 
 
 class Marks:
@@ -456,7 +462,7 @@ class World:
         self.tombstones: dict[str, tuple[int, tuple[tuple[str, str], ...]]] = {}
         self.targets: dict[str, Definition] = {}
         self.tags: dict[str, tuple[str, ...]] = {}  # of a node, sorted
-        # (application id, path or @Component or "") → id of a target
+        # (application id or template, path or @Component or "") → id of a target; see `placing`
         self.placed: dict[tuple[str, str], str] = {}
         self.now = 0
         self.link = False

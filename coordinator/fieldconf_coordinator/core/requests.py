@@ -127,6 +127,8 @@ class Requests:
         app.kinds, app.digests, app.lost_ms = plan.kinds, dict(digests), plan.lost_ms
         self._world.applications[name] = self._world.by_id[app.id] = app
         self._outbox.store_application(app)
+        if found is None:
+            self.placing.adopt(app, template)
         for instance, worked in kept:
             self._keep(app, instance, plan, worked)
         for path in plan.remove:
@@ -173,13 +175,16 @@ class Requests:
         Raises:
             FleetError: some node could not run what it should.
         """
-        builder = Builder(self._world, self._identity.handler_of, app, template.graph, plan.kinds)
-        made = builder.build(plan.add())
-        kept = self._work_out(app, plan, builder)
-        future = [Future(one, one.kind, one.values, one.magic) for one in made]
-        future += [Future(one, plan.keep[one.path][0], *worked) for one, worked in kept]
-        self._fitting.check_installers(app, future)
-        self._fitting.check_sizes(app, future)
+        with self.placing.as_if_adopted(app, template):
+            builder = Builder(
+                self._world, self._identity.handler_of, app, template.graph, plan.kinds
+            )
+            made = builder.build(plan.add())
+            kept = self._work_out(app, plan, builder)
+            future = [Future(one, one.kind, one.values, one.magic) for one in made]
+            future += [Future(one, plan.keep[one.path][0], *worked) for one, worked in kept]
+            self._fitting.check_installers(app, future)
+            self._fitting.check_sizes(app, future)
         return made, kept
 
     def _work_out(

@@ -21,8 +21,9 @@ def restore(world: World, wants: Wants, stored: Rows, templates: Mapping[str, Te
         app.kinds, app.lost_ms = make_kinds(templates[row["ref"]], app.digests)
         world.applications[app.name] = world.by_id[app.id] = app
     _instances(world, stored.get("instances", ()))
+    hints = {row["target"]: row for row in stored.get("hints", ())}
     for row in stored.get("targets", ()):
-        world.targets[row["id"]] = placing.of_row(row)
+        world.targets[row["id"]] = placing.of_row(row, hints.get(row["id"]))
     for row in stored.get("placed", ()):
         world.placed[row["application"], row["element"]] = row["target"]
     for row in stored.get("tombstones", ()):

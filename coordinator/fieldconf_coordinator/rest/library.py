@@ -166,6 +166,8 @@ class Library:
             raise FleetError("conflict", f"{row['name']} is used by {used}")
         service.store_row("templates", row["id"], None)
         del self._rows[row["id"]]
+        if all(other["name"] != row["name"] for other in self._all(service).values()):
+            service.fleet.forget_template(now, row["name"])
         return [row["id"]]
 
     def _shown(self, row: Row, uses: dict[str, list[str]]) -> Row:

@@ -7,19 +7,24 @@ from fieldconf_targets import registry
 from fieldconf_targets.api import TargetError, values
 
 from ..core.model import Definition
-from ..core.placing import shown
+from ..core.placing import is_offered, of_owner, of_template, shown
 from ..errors import FleetError
 from ..service.service import Service
 from . import questions
 from .common import NAME, YES_NO, absolute
 from .envelope import Answer, Refusal
-from .routes import Call, Route
+from .routes import Call, Parameter, Route
 from .schemas import items, mapping, or_null, record, text
 
 _SETTING = record("name help default", name=text(), help=text(), default=text(100_000))
 _HANDLER = record("handler settings", handler=text(), settings=items(_SETTING))
 _ID = text(64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
 _PROPERTIES = mapping(text(100_000), 200)
+_HINTS = record(
+    "",
+    applications=items(NAME, 100),
+    templates={**items(NAME, 100), "description": "names, of whatever version"},
+)
 _TARGET = record(
     "id handler name description properties uses",
     id=_ID,
@@ -27,10 +32,13 @@ _TARGET = record(
     name=text(),
     description=text(4000),
     properties=_PROPERTIES,
+    hints={**_HINTS, "description": "to whom it is offered; without any: to all"},
     uses={**items(text(), 100_000), "description": "nodes, applications, and their elements"},
     built_in=YES_NO,
 )
-_EDIT = record("handler", handler=NAME, name=NAME, description=text(4000), properties=_PROPERTIES)
+_EDIT = record(
+    "handler", handler=NAME, name=NAME, description=text(4000), properties=_PROPERTIES, hints=_HINTS
+)
 _PLACED = record(
     "element target",
     element={**text(), "description": "path of an instance, @Component, or empty: all others"},
@@ -43,7 +51,7 @@ def list_handlers(call: Call) -> Any:
 
 
 def list_targets(call: Call) -> Any:
-    return call.ask(_targets)
+    return call.ask(_targets, **call.query)
 
 
 def describe_target(call: Call) -> Answer:
@@ -57,7 +65,7 @@ def define_target(call: Call) -> Answer:
         raise Refusal(422, "bad-name", f"{target_id!r} cannot be a target's id", "target")
     if target_id in registry.handlers():
         raise Refusal(409, "conflict", f"{target_id} is built in", "target", "choose another id")
-    properties = dict(body.get("properties", {}))
+    properties, hints = dict(body.get("properties", {})), body.get("hints", {})
     _check(body["handler"], properties)
     definition = Definition(
         target_id,
@@ -65,6 +73,7 @@ def define_target(call: Call) -> Answer:
         body.get("name", target_id),
         body.get("description", ""),
         properties,
+        *(tuple(sorted(set(hints.get(of, ())))) for of in ("applications", "templates")),
     )
     return _tagged(call.ask(_define, definition=definition, call=call))
 
@@ -82,6 +91,21 @@ def place(call: Call) -> Any:
     return call.ask(
         _place,
         app=call.params["app"],
+        element=_element(call.body["element"]),
+        target=call.body.get("target"),
+    )
+
+
+def list_placed_for_template(call: Call) -> Any:
+    template = call.rest.kept(call.params["template"]).template
+    return call.ask(_placed_for_template, template=template.name)
+
+
+def place_for_template(call: Call) -> Any:
+    """Choose the target of the applications that are made from a template later."""
+    return call.ask(
+        _place_for_template,
+        template=call.rest.kept(call.params["template"]).template,
         element=_element(call.body["element"]),
         target=call.body.get("target"),
     )
@@ -133,7 +157,17 @@ def _tagged(found: dict[str, Any]) -> Answer:
 
 
 def _targets(service: Service, now: int, asked: questions.Asked) -> list[dict[str, Any]]:
-    ids = sorted({*registry.handlers(), *service.fleet.world.targets})
+    defined = service.fleet.world.targets
+    app, template = asked.get("application"), asked.get("template")
+    if app is not None:
+        found = questions.application_of(service, app)
+        app, template = found.name, found.template_name
+    is_all = app is None and template is None
+    ids = [
+        target_id
+        for target_id in sorted({*registry.handlers(), *defined})
+        if is_all or target_id not in defined or is_offered(defined[target_id], app, template)
+    ]
     return [_target(service, now, {"id": target_id}) for target_id in ids]
 
 
@@ -172,9 +206,25 @@ def _unchanged(service: Service, now: int, call: Call, target_id: str) -> None:
 
 def _placed(service: Service, now: int, asked: questions.Asked) -> list[dict[str, Any]]:
     app = questions.application_of(service, asked["app"])
-    placed = service.fleet.world.placed
-    found = {element: used for (app_id, element), used in placed.items() if app_id == app.id}
-    return [{"element": element, "target": found[element]} for element in sorted(found)]
+    return _rows(of_owner(service.fleet.world, app.id))
+
+
+def _rows(placed: dict[str, str]) -> list[dict[str, Any]]:
+    return [{"element": element, "target": target} for element, target in placed.items()]
+
+
+def _placed_for_template(
+    service: Service, now: int, asked: questions.Asked
+) -> list[dict[str, Any]]:
+    return _rows(of_template(service.fleet.world, asked["template"]))
+
+
+def _place_for_template(service: Service, now: int, asked: questions.Asked) -> list[dict[str, Any]]:
+    template, target = asked["template"], asked["target"]
+    if target is not None:
+        check_target(service, target)
+    service.fleet.place_template(now, template, asked["element"], target)
+    return _rows(of_template(service.fleet.world, template.name))
 
 
 def _place(service: Service, now: int, asked: questions.Asked) -> list[dict[str, Any]]:
@@ -186,6 +236,7 @@ def _place(service: Service, now: int, asked: questions.Asked) -> list[dict[str,
 
 _BASE = "/api/v1/targets"
 _APP = "/api/v1/applications/{app}/targets"
+_TEMPLATE = "/api/v1/templates/{template}/targets"
 
 ROUTES = [
     Route(
@@ -203,6 +254,10 @@ ROUTES = [
         "viewer",
         "List the targets: each handler by itself, and those that were defined.",
         items(_TARGET),
+        query=(
+            Parameter("application", NAME, "Only those that are offered to this application."),
+            Parameter("template", NAME, "Only those offered to applications of this template."),
+        ),
     ),
     Route("GET", _BASE + "/{target}", describe_target, "viewer", "Describe a target.", _TARGET),
     Route(
@@ -216,7 +271,11 @@ ROUTES = [
         _TARGET,
         _EDIT,
         is_edit=True,
-        example={"handler": "memory", "properties": {"installers": "script, logger"}},
+        example={
+            "handler": "memory",
+            "properties": {"installers": "script, logger"},
+            "hints": {"templates": ["web-cluster"]},
+        },
     ),
     Route(
         "DELETE",
@@ -246,5 +305,24 @@ ROUTES = [
         items(_PLACED),
         record("element", element=text(), target=or_null(NAME)),
         example={"element": "/web-vm1", "target": "memory"},
+    ),
+    Route(
+        "GET",
+        _TEMPLATE,
+        list_placed_for_template,
+        "viewer",
+        "List which targets applications of a template will have.",
+        items(_PLACED),
+    ),
+    Route(
+        "PUT",
+        _TEMPLATE,
+        place_for_template,
+        "releaser",
+        "Choose targets for the applications of a template.\n\nFor all versions of it. New "
+        "applications get a copy of what is chosen here; those that are there stay as they are.",
+        items(_PLACED),
+        record("element", element=text(), target=or_null(NAME)),
+        example={"element": "@Board", "target": "bench"},
     ),
 ]

@@ -177,6 +177,7 @@ TABLES = {
             description=String,
             properties=_Packed,
         ),
+        _table("hints", 1, target=String, applications=_Packed, templates=_Packed),
         _table("placed", 2, application=String, element=String, target=String),
         _table("settings", 1, name=String, value=_Packed),
         # The core knows nothing of these: they belong to the REST interface.

@@ -162,6 +162,10 @@ CASES = {
     "place": lambda f: f.put(
         f"/applications/{other_app(f, 'fifth')}/targets", {"element": "", "target": "memory"}
     ),
+    "list_placed_for_template": lambda f: f.get(f"/templates/{f.template}/targets"),
+    "place_for_template": lambda f: f.put(
+        f"/templates/{f.template}/targets", {"element": "@VM", "target": "memory"}
+    ),
     "describe_session": lambda f: f.get("/session"),
     "log_in": lambda f: f.as_().post("/session", {"user": "admin1", "password": PASSWORD}),
     "log_out": lambda f: f.log_in("admin1").delete("/session"),

@@ -1,5 +1,7 @@
 """Targets: defined with properties, placed, used, and never changed under what they made."""
 
+import shutil
+
 import pytest
 
 from support.rest import WEB_CLUSTER, served, zipped
@@ -115,3 +117,95 @@ def test_what_was_placed_goes_with_its_application_and_survives_a_restart(tmp_pa
         assert fleet.get("/applications/shop/targets").data == [{"element": "", "target": "bench"}]
         fleet.delete("/applications/shop")
         assert fleet.delete("/targets/bench").status == 200
+
+
+# -- for templates, and hints
+
+
+def test_new_applications_get_what_was_chosen_for_their_template(fleet):
+    where = f"/templates/{fleet.template}/targets"
+    for target in ("bench", "shelf"):
+        fleet.put(f"/targets/{target}", {"handler": "memory"})
+    fleet.put(where, {"element": "@VM", "target": "bench"})
+    assert fleet.put(where, {"element": "/lb-vm", "target": "shelf"}).data == [
+        {"element": "/lb-vm", "target": "shelf"},
+        {"element": "@VM", "target": "bench"},
+    ]
+    assert fleet.get("/applications/shop/targets").data == []
+
+    fleet.done(fleet.post("/applications", {"template": fleet.template, "name": "new"}))
+
+    used = {one["path"]: one["target"] for one in fleet.get("/nodes?application=new").data}
+    assert used.pop("/lb-vm") == "shelf"
+    assert set(used.values()) == {"bench"}
+    # A copy: what is chosen for the template later concerns others.
+    fleet.put(where, {"element": "@VM", "target": None})
+    assert len(fleet.get("/applications/new/targets").data) == 2
+    assert "template web-cluster /lb-vm" in fleet.get("/targets/shelf").data["uses"]
+
+
+def test_target_of_the_deployment_comes_before_that_of_the_template(fleet):
+    for target in ("bench", "shelf"):
+        fleet.put(f"/targets/{target}", {"handler": "memory"})
+    fleet.put(f"/templates/{fleet.template}/targets", {"element": "", "target": "bench"})
+    body = {"template": fleet.template, "name": "new"}
+    fleet.done(fleet.post("/applications", {**body, "target": "shelf"}))
+    fleet.done(fleet.post("/applications", {**body, "name": "newer"}))
+
+    def used(app):
+        return {one["target"] for one in fleet.get(f"/nodes?application={app}").data}
+
+    assert (used("new"), used("newer")) == ({"shelf"}, {"bench"})
+
+
+@pytest.mark.parametrize("element", ["/nothing", "/lb-vm/lb", "@Nothing", "@Web"])
+def test_only_nodes_of_a_template_are_placed(fleet, element):
+    where = f"/templates/{fleet.template}/targets"
+
+    assert fleet.put(where, {"element": element, "target": "memory"}).status == 404
+    assert fleet.put(where, {"element": "", "target": "nothing"}).status == 422
+    assert fleet.get(where).data == []
+
+
+def test_what_was_chosen_for_a_template_survives_a_restart_and_goes_with_its_last_version(tmp_path):
+    folder = shutil.copytree(WEB_CLUSTER, tmp_path / "newer")
+    about = folder / "descriptor" / "application.properties"
+    about.write_text(about.read_text().replace("version = 1.0", "version = 2.0"))
+    with served(tmp_path / "data", dev=True) as fleet:
+        template = fleet.upload(zipped(WEB_CLUSTER)).data["id"]
+        newer = fleet.upload(zipped(folder)).data["id"]
+        fleet.put("/targets/bench", {"handler": "memory"})
+        fleet.put(f"/templates/{template}/targets", {"element": "", "target": "bench"})
+    with served(tmp_path / "data", dev=True) as fleet:
+        fleet.delete(f"/templates/{template}")
+        assert fleet.get(f"/templates/{newer}/targets").data[0]["target"] == "bench"
+        fleet.delete(f"/templates/{newer}")
+        assert fleet.delete("/targets/bench").status == 200
+
+
+def offered(fleet, query):
+    found = {one["id"] for one in fleet.get(f"/targets?{query}").data}
+    return found & {"anybody", "shops", "clusters"}
+
+
+def test_hints_say_to_whom_a_target_is_offered(tmp_path):
+    with served(tmp_path, dev=True) as fleet:
+        fleet.deploy("shop")
+        fleet.put("/targets/anybody", {"handler": "memory"})
+        hints = {"applications": ["shop"], "templates": []}
+        assert (
+            fleet.put("/targets/shops", {"handler": "memory", "hints": hints}).data["hints"]
+            == hints
+        )
+        hints = {"templates": ["web-cluster", "other"]}
+        fleet.put("/targets/clusters", {"handler": "memory", "hints": hints})
+    with served(tmp_path, dev=True) as fleet:
+        assert offered(fleet, "") == {"anybody", "shops", "clusters"}
+        assert offered(fleet, "application=shop") == {"anybody", "shops", "clusters"}
+        assert offered(fleet, "template=other") == {"anybody", "clusters"}
+        assert offered(fleet, "template=third") == {"anybody"}
+        # They are hints: nobody is refused.
+        fleet.put("/targets/others", {"handler": "memory", "hints": {"applications": ["x"]}})
+        fleet.done(fleet.put("/applications/shop/wanted", {"wanted": "not-deployed"}))
+        body = {"element": "", "target": "others"}
+        assert fleet.put("/applications/shop/targets", body).status == 200
