@@ -32,6 +32,12 @@ from fieldconf_microagent.main_board import main
 
 main(os.getcwd().rstrip("/"))
 """
+# First of all: what a gateway still sends to the board's former life may hold that byte.
+_ON_A_LINE = """\
+from micropython import kbd_intr
+
+kbd_intr(-1)  # Ctrl-C is a byte of a frame on this line; `fieldconf console` gives the prompt.
+"""
 _MAIN_OF_A_FOLDER = _MAIN.replace(
     "import os\n", 'import os\nimport sys\n\nsys.path.append("lib")\n'
 )
@@ -48,6 +54,8 @@ def for_board(settings: Mapping[str, Any], in_a_folder: bool = False) -> dict[st
         ImageError: the settings are refused, or the compiler is not there.
     """
     main = _MAIN_OF_A_FOLDER if in_a_folder else _MAIN
+    if settings.get("broker") == "serial:":
+        main = _ON_A_LINE + main
     return {SETTINGS: settings_file(settings), "main.py": main.encode(), **agent()}
 
 

@@ -232,6 +232,16 @@ def test_board_without_a_network_speaks_over_its_line(agent):
     assert "network     none; it speaks over a serial line" in told
 
 
+def test_board_on_a_line_is_deaf_to_ctrl_c_from_the_first_statement(agent):
+    """What the gateway sends to the board's former life may hold that byte."""
+    on_a_line = build("esp32", broker="serial:").files["main.py"].decode()
+
+    code = [line for line in on_a_line.splitlines() if line and not line.startswith("#")]
+    assert code[1].startswith("kbd_intr(-1)")
+    assert compile(on_a_line, "main.py", "exec")
+    assert b"kbd_intr" not in build("esp32").files["main.py"]
+
+
 def test_networks_are_told_by_name_and_checked(agent):
     told = "\n".join(build("esp32", wifi=[["home", "hunter2"], ["barn", ""]]).summary())
     assert "network     Wi-Fi home, barn" in told and "hunter2" not in told
