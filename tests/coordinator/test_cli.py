@@ -467,7 +467,7 @@ def test_force_does_not_wait_for_what_runs_on_the_nodes(run, shop):
 
 
 def test_a_node_that_cannot_tell_beforehand_says_so(run, shop):
-    status, out, err = run("preview", "/web-vm/web")
+    status, out, err = run("preview", "/lb-vm/lb")
 
     assert (status, out) == (1, "")
     assert "answers preview with error: unknown verb: preview" in err

@@ -19,8 +19,8 @@ _REFUSAL = "answers preview with "
 
 @click.command(
     epilog=examples(
-        "fieldconf preview /web-vm1/web                 what the next step would change",
-        "fieldconf preview /web-vm1/web --step update   what an update with all imports would",
+        "fieldconf preview /vm1/web                 what the next step would change",
+        "fieldconf preview /vm1/web --step update   what an update would change",
     )
 )
 @click.argument("path", shell_complete=completing.paths)
