@@ -20,7 +20,7 @@ from .serial_line import BAUD, SerialLine
 
 Advance = Callable[[str, int, int], None]
 Tell = Callable[[str], None]
-#: Answers whether the node of the board was heard since the flashing began; asked again and again.
+#: Asked first while the board is stopped, then again and again: was its node heard since?
 Hello = Callable[[], bool]
 
 REPL = "raw-repl"
@@ -50,6 +50,22 @@ class Order:
     patience_s: float = 90.0
 
 
+def look(port: str, method: str) -> None:
+    """Refuse what can be seen to fail, before an image is made or a node enrolled.
+
+    Raises:
+        FlashError: there is no such port, or it cannot be used.
+    """
+    if method in ("esptool", REPL):
+        ports.check(ports.chosen(port))
+    elif method == "copy" and not Path(port).is_dir():
+        raise FlashError(
+            f"{port} is no folder",
+            "this board has a folder for its flash: make one and name it",
+            kind="no-port",
+        )
+
+
 def flash(order: Order, advance: Advance, tell: Tell) -> None:
     """Flash the board, tell what was done, and wait until it said hello.
 
@@ -73,7 +89,7 @@ def _by_esptool(order: Order, advance: Advance, tell: Tell) -> None:
     port = ports.chosen(order.port)
     tell(f"flashing {port} with esptool")
     # Where there is one, the whole: parts that belong together have been fitted to each other.
-    image = order.image
+    image, advance = order.image, _asking(order, advance)
     parts = image.parts if image.merged is None else [(0, image.merged)]
     restarted = flash_esp.flash(port, board.chip, parts, order.baud or board.flashing.baud, advance)
     tell("written, read back and compared by the chip's own hashes")
@@ -90,6 +106,7 @@ def _by_repl(order: Order, advance: Advance, tell: Tell) -> None:
     )
     with SerialLine(port, baud) as line:
         _tell_outcome(flash_repl.flash(line, order.image.files, advance), tell)
+        _ask(order)
         flash_repl.restart(line)
         _wait(order, tell, line)
 
@@ -110,6 +127,7 @@ def _by_uf2(order: Order, advance: Advance, tell: Tell) -> None:
     assert wanted is not None and content is not None
     drive = _drive(order.port, wanted, tell)
     before = _names()
+    _ask(order)
     tell(f"flashing {drive.folder} by copying")
     flash_uf2.flash(drive, wanted, content, advance)
     tell("all blocks arrived: the board starts")
@@ -180,14 +198,9 @@ def _read_back(line: SerialLine, order: Order, advance: Advance, tell: Tell) -> 
 
 def _by_copy(order: Order, advance: Advance, tell: Tell) -> None:
     """Put the files into the folder of the desktop's MicroPython, each at once or not at all."""
-    folder = Path(order.port)
-    if not folder.is_dir():
-        raise FlashError(
-            f"{order.port} is no folder",
-            f"{order.image.board.title} has a folder for its flash: make one and name it",
-            kind="no-port",
-        )
-    written = 0
+    look(order.port, order.method)
+    _ask(order)
+    folder, written = Path(order.port), 0
     files = order.image.files
     for number, (path, content) in enumerate(sorted(files.items())):
         written += _put(folder / path, content)
@@ -220,6 +233,25 @@ _WAYS: dict[str, Callable[[Order, Advance, Tell], None]] = {
 
 
 # -- the board's first words
+
+
+def _ask(order: Order) -> None:
+    if order.hello is not None:
+        order.hello()
+
+
+def _asking(order: Order, advance: Advance) -> Advance:
+    """Return `advance`, which asks at its first call: then the chip is in its boot loader."""
+    is_first = True
+
+    def asking(what: str, done: int, total: int) -> None:
+        nonlocal is_first
+        if is_first:
+            is_first = False
+            _ask(order)
+        advance(what, done, total)
+
+    return asking
 
 
 def _wait(order: Order, tell: Tell, line: SerialLine | None) -> None:

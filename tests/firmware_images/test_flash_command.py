@@ -58,7 +58,7 @@ def test_a_board_is_flashed_and_what_was_done_is_told(desk, board):
 def test_an_error_says_what_to_do(desk):
     status, out, err = run(desk, "/dev/ttyUSB99", "--settings", "n7.json", "--no-wait")
 
-    assert (status, out) == (1, "flashing /dev/ttyUSB99 through the REPL\n")
+    assert (status, out) == (1, "")
     assert err.startswith("error: there is no port /dev/ttyUSB99\nhint: is the board plugged in?")
 
 
@@ -76,21 +76,22 @@ def test_a_bar_is_shown_for_what_takes_longer(monkeypatch, capsys, after_s, show
 
 
 def test_ctrl_c_is_told_and_mended_by_running_it_again(desk, board):
-    begun = threading.Event()
+    begun, pressed = threading.Event(), threading.Event()
 
     def slow(from_board, data):
         if b"a2b_base64" in data:
             begun.set()
-        time.sleep(0.01)
+        if not pressed.is_set():
+            time.sleep(0.01)
         return data
 
     board.spoil = slow
     process = start(desk, board.port, "--settings", "n7.json", "--no-wait")
     assert begun.wait(30)
     process.send_signal(signal.SIGINT)
+    pressed.set()
     out, err = process.communicate(timeout=30)
     left = {path.name for path in board.folder.rglob("*")}
-    board.spoil = lambda from_board, data: data
     status, again, _ = run(desk, board.port, "--settings", "n7.json", "--no-wait")
 
     assert process.returncode == 130, out + err
@@ -114,8 +115,8 @@ class Remote:
         return said
 
 
-def row(online=True, boot=1, since=1000):
-    return {"online": online, "enrolment": 1, "boot": boot, "since": since}
+def row(online=True, boot=1, heard=1000):
+    return {"online": online, "enrolment": 1, "boot": boot, "heard": heard}
 
 
 @pytest.mark.parametrize(
@@ -123,15 +124,22 @@ def row(online=True, boot=1, since=1000):
     [
         ("not-found", "not-found", False),
         ("not-found", row(), True),
-        (row(online=False), row(online=False), False),
+        (row(online=False), row(online=False, heard=2000), False),
         (row(online=False), row(), True),
         (row(), row(), False),
-        (row(), row(boot=2, since=2000), True),
+        (row(), row(boot=2, heard=2000), True),
+        (row(), row(heard=2000), True),
     ],
-    ids=["unknown", "its very first words", "still away", "came back", "what ran before", "new"],
+    ids=["unknown", "its very first", "its last will", "back", "before", "next", "with a new key"],
 )
-def test_first_words_are_those_that_come_after_the_flashing_began(before, later, heard):
-    assert command.first_words(lambda: Remote(before, later), "n7")() is heard
+def test_first_words_are_those_that_come_after_the_board_was_stopped(
+    monkeypatch, before, later, heard
+):
+    monkeypatch.setattr(command, "_ASK_S", 0.0)
+    hello = command.first_words(lambda: Remote("not-found", before, later), "n7")
+
+    assert hello() is False
+    assert hello() is heard
 
 
 def test_nobody_is_waited_for_where_nobody_listens(capsys):

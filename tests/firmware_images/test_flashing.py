@@ -69,7 +69,7 @@ def board(tmp_path):
 def test_a_board_is_flashed_through_its_repl_and_heard_on_the_broker(agent, board, tmp_path, kind):
     with brokers.running(kind, tmp_path / "broker") as broker:
         hello = Hello(broker.url)
-        image = building.build(boards.load("pybv11"), settings(broker.url))
+        image = building.build(boards.load("micropython"), settings(broker.url))
         try:
             first = flash(image, board.port, hello=hello)
             # The agent runs: it is stopped, compared, and starts again.
@@ -100,7 +100,7 @@ def test_an_agent_that_has_the_line_for_itself_gives_it_back(agent, board):
 
 
 def test_a_board_that_is_not_heard_is_quoted(agent, board):
-    image = building.build(boards.load("pybv11"), settings())
+    image = building.build(boards.load("micropython"), settings())
     broken = b"# fieldconf_microagent\nraise OSError('no such network: attic')\n"
     image = replace(image, files={**image.files, "main.py": broken})
 
@@ -113,7 +113,7 @@ def test_a_board_that_is_not_heard_is_quoted(agent, board):
 
 
 def test_a_silent_board_is_waited_for_no_longer_than_said(agent, board):
-    image = building.build(boards.load("pybv11"), settings())
+    image = building.build(boards.load("micropython"), settings())
     image = replace(image, files={**image.files, "main.py": b"import time\ntime.sleep(60)\n"})
 
     with pytest.raises(FlashError, match="n7 is flashed, but was not heard"):
@@ -123,7 +123,7 @@ def test_a_silent_board_is_waited_for_no_longer_than_said(agent, board):
 def test_auto_takes_the_only_board(agent, board, monkeypatch):
     monkeypatch.setattr(ports, "found", lambda: [ports.Port(board.port, "a board")])
     monkeypatch.setattr(ports.chosen, "__defaults__", (ports.found,))
-    image = building.build(boards.load("pybv11"), settings())
+    image = building.build(boards.load("micropython"), settings())
 
     assert flash(image, "auto").lines[0] == f"flashing {board.port} through the REPL"
 

@@ -1,0 +1,154 @@
+"""A board's whole life as its owner sees it: flashed on the command line, heard, deployed to,
+updated, cut off, flashed again. MicroPython for the desktop behind a pty is the board.
+"""
+
+import json
+
+import pytest
+
+from fieldconf_microagent import states
+from scenarios.test_micropython import DATA, WEB
+from support import interpreters
+from support.box import Box
+from support.commands import fieldconf
+from support.ptyboard import PtyBoard
+from support.waiting import until
+
+pytestmark = pytest.mark.timeout(180)
+
+GRAPH = """
+Board {
+  installer: target;
+  children: Data, Web;
+}
+Data {
+  installer: python;
+  exports: ip, port = 5432;
+}
+Web {
+  installer: python;
+  imports: Data.ip, Data.port;
+}
+"""
+INSTANCES = """
+instance of Board {
+  name: attic;
+  data.target: embedded;
+  instance of Data {
+    name: data;
+    port: %d;
+  }
+  instance of Web {
+    name: web;
+  }
+}
+"""
+
+
+@pytest.fixture
+def box(tmp_path):
+    box = Box(tmp_path)
+    try:
+        yield box.up()
+    finally:
+        box.close()
+
+
+@pytest.fixture
+def board(tmp_path):
+    interpreters.find("mpy-cross")
+    pytest.importorskip("serial", reason="needs pyserial: pip install 'fieldconf[test]'")
+    board = PtyBoard(tmp_path / "flash", link=tmp_path / "port")
+    yield board
+    board.close()
+
+
+def deploy(box, port):
+    root = box.folder / "boards"
+    files = {
+        "descriptor/application.properties": "name = shop\nversion = 1.0\ndsl-id = roboconf-1.0\n"
+        "graph-entry-point = shop.graph\ninstance-entry-point = shop.instances\n",
+        "graph/shop.graph": GRAPH,
+        "instances/shop.instances": INSTANCES % port,
+        "graph/Data/recipe.py": DATA,
+        "graph/Web/recipe.py": WEB,
+    }
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    box.ask("deploy", path=str(root))
+
+
+def flash(box, board, *more):
+    """Flash as a user does; the board is one of the desktop, and reached through a REPL."""
+    words = ("--node", "attic", "--board", "unix", "--files-only", *more)
+    return fieldconf(box.data, "flash", board.port, *words)
+
+
+def test_a_board_is_flashed_deployed_to_updated_cut_off_and_flashed_again(box, board):
+    def diary():
+        found = list(board.folder.glob("data/*web/diary"))
+        return found[0].read_text().splitlines() if found else []
+
+    status, out, err = flash(box, board)
+    assert status == 0, out + err
+    assert out.splitlines()[-2:] == ["waiting for attic to say hello", "attic said hello"]
+    assert not list(box.data.glob("flashing/*"))
+
+    deploy(box, 5432)
+    box.until_state("/attic/web", states.STARTED)
+    deploy(box, 6000)
+    until(lambda: "update 6000" in diary())
+    assert box.instances()["/attic"]["node"] == "attic"
+
+    board.unplug()
+    until(lambda: not box.ask("node", node="attic")["online"])
+    board.plug()
+    until(lambda: box.ask("node", node="attic")["online"])
+    box.until_state("/attic/web", states.STARTED)
+    started = diary().count("start 6000")
+
+    settings = board.folder / "settings.json"
+    own = box.folder / "attic.json"
+    own.write_bytes(settings.read_bytes())
+    status, out, err = fieldconf(
+        box.data, "flash", board.port, "--settings", own, "--board", "unix", "--files-only"
+    )
+    assert status == 0, out + err
+    assert "files were there already, read and compared" in out
+    box.until_state("/attic/web", states.STARTED)
+    until(lambda: diary().count("start 6000") == started + 1)
+
+
+def test_a_flashing_that_was_cut_goes_on_with_the_same_key(box, board):
+    def pull(from_board, data):
+        if board.taken > 20_000:
+            board.unplug()
+        return data
+
+    board.spoil = pull
+    first = flash(box, board)
+    (kept,) = box.data.glob("flashing/*")
+    key = json.loads(kept.read_text())["key"]
+    mode = kept.stat().st_mode & 0o777
+    board.spoil = lambda from_board, data: data
+    board.plug()
+    second = flash(box, board)
+
+    assert first[0] == 1 and "the cable was pulled, or it lost power" in first[2]
+    assert mode == 0o600
+    assert second[0] == 0 and "attic said hello" in second[1], second
+    assert json.loads((board.folder / "settings.json").read_text())["key"] == key
+    assert not kept.exists()
+
+
+def test_a_node_that_is_enrolled_needs_a_word_to_get_another_key(box, board):
+    flash(box, board, "--no-wait")
+    before = (board.folder / "settings.json").read_text()
+
+    refused = flash(box, board, "--no-wait")
+    anew = flash(box, board, "--anew")
+
+    assert refused[0] == 1 and "there is a node attic already" in refused[2]
+    assert anew[0] == 0 and "attic said hello" in anew[1], anew
+    assert (board.folder / "settings.json").read_text() != before
