@@ -123,7 +123,10 @@ def _list(saved: contexts.Contexts, as_json: bool) -> None:
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print what makes the SHELL complete commands, and names of what runs."""
+    """Print what makes the SHELL complete commands, and names of what runs.
+
+    In ~/.zshrc it belongs below the line that runs compinit.
+    """
     found = get_completion_class(shell)
     if found is None:
         raise RequestError("no-completion", f"there is no completion for {shell}")
