@@ -46,6 +46,7 @@ def test_a_package_imports_only_those_below_it(part):
         "microagent/fieldconf_microagent/tree.py",
         "microagent/fieldconf_microagent/imports.py",
         "coordinator/fieldconf_coordinator/core/fleet.py",
+        "firmware-images/fieldconf_firmware_images/board_schema.py",
         "firmware-images/fieldconf_firmware_images/uf2.py",
         "firmware-images/fieldconf_firmware_images/esp.py",
     ],

@@ -1,12 +1,11 @@
 """What is known of each kind of board: chip, flash, file system, MicroPython, how to flash it.
 
 A board is one TOML file. Those that come with Fieldconf lie in ``firmware-images/boards``; a file
-of one's own is used by its path. `SCHEMA` lists every key; nothing else is accepted. This module
-does not say how an image is built nor how it gets onto the board.
+of one's own is used by its path. Which keys there are says `board_schema`. This module does not say
+how an image is built nor how it gets onto the board.
 """
 
 import sys
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -21,20 +20,8 @@ else:
 
     import tomli as tomllib
 
-from .errors import ImageError
-
-FILE_SYSTEMS = ("littlefs", "fat", "posix")
-METHODS = ("esptool", "uf2", "raw-repl", "copy", "none")
-NETWORKS = ("wifi", "ethernet", "none")
-#: What `mpy-cross -march` knows; a board without one runs bytecode only.
-ARCHITECTURES = (
-    *("x86", "x64", "armv6", "armv6m", "armv7m", "armv7em", "armv7emsp", "armv7emdp"),
-    *("xtensa", "xtensawin", "rv32imc", "rv64imc"),
-)
-
-
-class BoardError(ImageError):
-    """A description of a board is refused; the message names file and key."""
+from . import board_schema
+from .board_schema import BoardError
 
 
 @dataclass(frozen=True)
@@ -42,7 +29,7 @@ class FileSystem:
     """Where the board keeps files.
 
     Attributes:
-        kind: one of `FILE_SYSTEMS`; "posix" is a folder.
+        kind: one of `board_schema.FILE_SYSTEMS`; "posix" is a folder.
         offset: where it starts in the flash, in bytes; None where only the board itself knows.
         size: bytes; None where only the board itself knows.
         reserved: bytes between its end and the end of the flash.
@@ -97,7 +84,7 @@ class Flashing:
     """How an image gets onto the board.
 
     Attributes:
-        method: one of `METHODS`.
+        method: one of `board_schema.METHODS`.
         baud: speed of the serial line while esptool writes, or of the REPL.
         drive: name of the drive as which the board's boot loader shows (UF2).
     """
@@ -117,7 +104,7 @@ class Board:
         chip: as esptool calls it, or the maker's name.
         mcu: the processor, for readers.
         arch: for ``mpy-cross -march``, or None.
-        network: which of `NETWORKS` it has.
+        network: which of `board_schema.NETWORKS` it has.
         flash_size: of the whole flash, in bytes; None where it does not matter.
     """
 
@@ -146,101 +133,6 @@ class Board:
         if rest < 2 * self.filesystem.block_size:
             raise BoardError(f"{self.name}: a flash of {size} bytes has no room for files")
         return replace(self, flash_size=size, filesystem=replace(self.filesystem, size=rest))
-
-
-_Values = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Key:
-    """What is accepted for one key.
-
-    Attributes:
-        kind: its type.
-        expected: in words, for the error message.
-        accepts: value → whether it is fine.
-        needed: all values → whether the key must be there.
-        default: taken where it is not.
-    """
-
-    kind: type
-    expected: str
-    accepts: Callable[[Any], bool] = lambda value: True
-    needed: Callable[[_Values], bool] = lambda values: False
-    default: Any = None
-
-
-def _always(values: _Values) -> bool:
-    return True
-
-
-def _in_flash(values: _Values) -> bool:
-    return values.get("flashing.method") in ("esptool", "uf2")
-
-
-def _uf2(values: _Values) -> bool:
-    return values.get("flashing.method") == "uf2"
-
-
-def _littlefs(values: _Values) -> bool:
-    return values.get("filesystem.kind") == "littlefs"
-
-
-def _has_micropython(values: _Values) -> bool:
-    return any(key.startswith("micropython.") for key in values)
-
-
-def _one_of(choices: tuple[str, ...]) -> dict[str, Any]:
-    return {"expected": "one of " + ", ".join(choices), "accepts": lambda value: value in choices}
-
-
-def _is_hash(value: str) -> bool:
-    return len(value) == 64 and all(c in "0123456789abcdef" for c in value)
-
-
-def _text(needed: Callable[[_Values], bool] = _always) -> Key:
-    return Key(str, "text", bool, needed)
-
-
-_SIZE: dict[str, Any] = {"expected": "a number of bytes", "accepts": lambda value: value >= 0}
-_POWER: dict[str, Any] = {
-    "expected": "a power of two, in bytes",
-    "accepts": lambda value: value > 0 and value & (value - 1) == 0,
-}
-
-#: Every key of a description.
-SCHEMA: dict[str, Key] = {
-    "title": _text(),
-    "chip": _text(),
-    "mcu": _text(),
-    "arch": Key(str, **_one_of(ARCHITECTURES)),
-    "network": Key(
-        list,
-        "a list of " + ", ".join(NETWORKS),
-        lambda value: bool(value) and all(one in NETWORKS for one in value),
-        _always,
-    ),
-    "flash.size": Key(int, needed=_in_flash, **_SIZE),
-    "filesystem.kind": Key(str, needed=_always, **_one_of(FILE_SYSTEMS)),
-    "filesystem.offset": Key(int, needed=_in_flash, **_SIZE),
-    "filesystem.size": Key(int, **_SIZE),
-    "filesystem.reserved": Key(int, default=0, **_SIZE),
-    "filesystem.block_size": Key(int, needed=_littlefs, default=512, **_POWER),
-    "filesystem.read_size": Key(int, needed=_littlefs, default=512, **_POWER),
-    "filesystem.prog_size": Key(int, needed=_littlefs, default=512, **_POWER),
-    "filesystem.lookahead_size": Key(int, needed=_littlefs, default=32, **_POWER),
-    "micropython.version": _text(_has_micropython),
-    "micropython.url": _text(_has_micropython),
-    "micropython.file": _text(_in_flash),
-    "micropython.sha256": Key(str, "64 hexadecimal digits in lower case", _is_hash),
-    "micropython.offset": Key(int, default=0, **_SIZE),
-    "micropython.chip_id": Key(int, "the number of the chip in image headers"),
-    "micropython.base": Key(int, default=0, **_SIZE),
-    "micropython.family": Key(int, "the chip's UF2 family", needed=_uf2),
-    "flashing.method": Key(str, needed=_always, **_one_of(METHODS)),
-    "flashing.baud": Key(int, "a speed in baud", lambda value: value > 0, default=115200),
-    "flashing.drive": _text(_uf2),
-}
 
 
 def _folder() -> Traversable:
@@ -291,38 +183,8 @@ def parse(text: str, name: str, file: str) -> Board:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise BoardError(f"{file}: not TOML: {error}") from error
-    values = _checked(_flat(tables, file), file)
+    values = board_schema.checked(tables, file)
     return _board(values, name, file)
-
-
-def _flat(tables: _Values, file: str) -> dict[str, Any]:
-    """Return {"filesystem.kind": "littlefs", …}."""
-    flat: dict[str, Any] = {}
-    for name, value in tables.items():
-        inner = value.items() if isinstance(value, dict) else [("", value)]
-        for key, one in inner:
-            flat[f"{name}.{key}".rstrip(".")] = one
-    unknown = sorted(set(flat) - set(SCHEMA))
-    if unknown:
-        raise BoardError(f"{file}: {unknown[0]}: there is no such key")
-    return flat
-
-
-def _checked(values: dict[str, Any], file: str) -> dict[str, Any]:
-    """Return all keys of the schema, with defaults filled in."""
-    checked = {}
-    for name, key in SCHEMA.items():
-        if name not in values:
-            if key.needed(values):
-                raise BoardError(f"{file}: {name}: is missing; expected {key.expected}")
-            checked[name] = key.default
-            continue
-        value = values[name]
-        # In Python, true is a number.
-        if type(value) is not key.kind or not key.accepts(value):
-            raise BoardError(f"{file}: {name}: expected {key.expected}, found {value!r}")
-        checked[name] = value
-    return checked
 
 
 def _board(values: dict[str, Any], name: str, file: str) -> Board:

@@ -7,12 +7,12 @@ settings come from the caller.
 import io
 import tarfile
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fieldconf_microagent.version import VERSION
 
-from . import agent_files, esp, linux, littlefs_image, uf2
+from . import about, agent_files, esp, linux, littlefs_image, uf2
 from . import firmware as firmwares
 from .boards import Board
 from .errors import ImageError
@@ -20,6 +20,20 @@ from .firmware import Firmware
 from .image import Image
 
 _Settings = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class _Order:
+    """What is put together; `files` are for the board's file system."""
+
+    board: Board
+    settings: _Settings
+    files: Mapping[str, bytes]
+    firmware: Firmware | None
+
+    @property
+    def node(self) -> str:
+        return str(self.settings["node"])
 
 
 def build(
@@ -41,97 +55,107 @@ def build(
     """
     if board.flashing.method == "none":
         return _for_linux(board, settings, package)
-    if board.network == ("none",) and not _is_serial(settings):
+    if board.network == ("none",) and not about.is_serial(settings):
         raise ImageError(
             f"{board.title} has no network: it speaks over its serial line, which the gateway "
             "bridges; give it the broker serial:"
         )
     files = agent_files.for_board(settings, board.filesystem.kind == "posix")
     make = _MAKERS.get(board.flashing.method, _as_files)
-    return make(board, settings, files, firmware)
+    return make(_Order(board, settings, files, firmware))
 
 
-def _for_esptool(
-    board: Board, settings: _Settings, files: dict[str, bytes], firmware: Firmware | None
-) -> Image:
-    assert board.filesystem.offset is not None and board.filesystem.size
-    offset, size = board.filesystem.offset, board.filesystem.size
-    rows = []
-    if firmware:
-        offset, size = esp.file_system(firmware.content, board, firmware.name)
-        found = firmwares.version(firmware.content, firmware.name)
-        board = replace(board, filesystem=replace(board.filesystem, offset=offset, size=size))
-        rows.append(_about_firmware(firmware, found))
-    content = littlefs_image.pack(files, board.filesystem, size)
-    rows += [_about_files(board, files, content), *_about_settings(settings)]
-    parts: list[tuple[int, bytes]] = [(offset, content)]
-    if firmware and board.micropython:
-        parts.insert(0, (board.micropython.offset, esp.adapted(firmware.content, board)))
-    merged = esp.merge(parts) if firmware else None
-    place = 0 if merged else offset
+def _for_esptool(order: _Order) -> Image:
+    board, rows, parts = _fitted(order)
+    where = board.filesystem
+    assert where.offset is not None and where.size
+    content = littlefs_image.pack(order.files, where, where.size)
+    parts.append((where.offset, content))
+    merged = esp.merge(parts) if order.firmware else None
+    place = 0 if merged else where.offset
     return Image(
         board=board,
-        node=str(settings["node"]),
-        files=files,
+        node=order.node,
+        files=order.files,
         filesystem=content,
         parts=tuple(parts),
         merged=merged,
         packed=merged or content,
-        contents=tuple(rows),
+        contents=(*rows, *_rows(order, content, board)),
         usage=f"esptool --chip {board.chip} write-flash {place:#x} OUT",
     )
 
 
-def _for_uf2(
-    board: Board, settings: _Settings, files: dict[str, bytes], firmware: Firmware | None
-) -> Image:
-    release, where = board.micropython, board.filesystem
+def _fitted(order: _Order) -> tuple[Board, list[about.Row], list[tuple[int, bytes]]]:
+    """Return the board with the file system of its firmware, what is told of that, and its part."""
+    board, given = order.board, order.firmware
+    if given is None:
+        return board, [], []
+    offset, size = esp.file_system(given.content, board, given.name)
+    version = firmwares.version(given.content, given.name)
+    board = replace(board, filesystem=replace(board.filesystem, offset=offset, size=size))
+    assert board.micropython
+    part = board.micropython.offset, esp.adapted(given.content, board)
+    return board, [about.firmware(given, version)], [part]
+
+
+def _for_uf2(order: _Order) -> Image:
+    release, where = order.board.micropython, order.board.filesystem
     assert release and release.family and where.offset is not None and where.size
-    content = littlefs_image.pack(files, where, where.size)
+    content = littlefs_image.pack(order.files, where, where.size)
     pages = uf2.split(content, release.base + where.offset)
     rows, parts, others = [], [(where.offset, content)], b""
-    if firmware:
+    if order.firmware:
+        name = order.firmware.name
         room = range(release.base, release.base + where.offset)
-        held = uf2.parse(firmware.content, release.family, room, firmware.name)
-        rows.append(_about_firmware(firmware, firmwares.version(held.content, firmware.name)))
-        others = held.others
+        held = uf2.parse(order.firmware.content, release.family, room, name)
+        rows.append(about.firmware(order.firmware, firmwares.version(held.content, name)))
         parts.insert(0, (held.start - release.base, held.content))
         pages.update(held.pages)
-    rows += [_about_files(board, files, content), *_about_settings(settings)]
+        others = held.others
     merged = uf2.write(pages, release.family, others)
-    drive = board.flashing.drive
+    drive = order.board.flashing.drive
     return Image(
-        board=board,
-        node=str(settings["node"]),
-        files=files,
+        board=order.board,
+        node=order.node,
+        files=order.files,
         filesystem=content,
         parts=tuple(parts),
         merged=merged,
         packed=merged,
-        contents=tuple(rows),
+        contents=(*rows, *_rows(order, content, order.board)),
         usage=f"hold BOOTSEL while plugging it in, and copy OUT to the drive {drive}",
     )
 
 
-def _as_files(
-    board: Board, settings: _Settings, files: dict[str, bytes], firmware: Firmware | None
-) -> Image:
-    if firmware:
-        raise ImageError(f"{board.name} takes no firmware from here: leave out --firmware")
-    usage, about = "tar -xf OUT, then copy the files onto the board", _about_settings(settings)
-    if board.filesystem.kind == "posix":
-        usage, about = "tar -xf OUT -C FOLDER, then in FOLDER: micropython main.py", about[:1]
+def _rows(order: _Order, content: bytes, board: Board) -> list[about.Row]:
+    return [
+        about.partition(order.files, content, board.filesystem),
+        about.settings(order.settings),
+        about.network(order.settings),
+    ]
+
+
+def _as_files(order: _Order) -> Image:
+    if order.firmware:
+        raise ImageError(f"{order.board.name} takes no firmware from here: leave out --firmware")
+    rows = [about.files(order.files), about.settings(order.settings)]
+    if order.board.filesystem.kind == "posix":
+        usage = "tar -xf OUT -C FOLDER, then in FOLDER: micropython main.py"
+    else:
+        usage = "tar -xf OUT, then copy the files onto the board"
+        rows.append(about.network(order.settings))
     return Image(
-        board=board,
-        node=str(settings["node"]),
-        files=files,
-        filesystem=None,
-        parts=(),
-        merged=None,
-        packed=_tar(files),
-        contents=(("files", _count(files)), *about),
+        board=order.board,
+        node=order.node,
+        files=order.files,
+        packed=_tar(order.files),
+        contents=tuple(rows),
         usage=usage,
     )
+
+
+_MAKERS: dict[str, Callable[[_Order], Image]] = {"esptool": _for_esptool, "uf2": _for_uf2}
 
 
 def _for_linux(board: Board, settings: _Settings, package: str) -> Image:
@@ -145,19 +169,10 @@ def _for_linux(board: Board, settings: _Settings, package: str) -> Image:
         board=board,
         node=node,
         files=files,
-        filesystem=None,
-        parts=(),
-        merged=None,
         packed=linux.user_data(node, content.decode(), package),
-        contents=(("package", f"pip install {package}"), *_about_settings(settings)[:1]),
+        contents=(("package", f"pip install {package}"), about.settings(settings)),
         usage="give OUT to the machine as cloud-init's user data",
     )
-
-
-_MAKERS: dict[str, Callable[[Board, _Settings, dict[str, bytes], Firmware | None], Image]] = {
-    "esptool": _for_esptool,
-    "uf2": _for_uf2,
-}
 
 
 def _tar(files: Mapping[str, bytes]) -> bytes:
@@ -170,51 +185,3 @@ def _tar(files: Mapping[str, bytes]) -> bytes:
             entry.mode = 0o600
             archive.addfile(entry, io.BytesIO(content))
     return out.getvalue()
-
-
-def _about_firmware(firmware: Firmware, version: str) -> tuple[str, str]:
-    known = "as expected" if firmware.trusted else "which nobody vouches for; --sha256 checks it"
-    return (
-        "firmware",
-        f"MicroPython {version}, {len(firmware.content):,} bytes from {firmware.name}, "
-        f"SHA-256 {firmware.sha256}, {known}",
-    )
-
-
-def _about_files(board: Board, files: Mapping[str, bytes], content: bytes) -> tuple[str, str]:
-    used = littlefs_image.used_bytes(content, board.filesystem)
-    return (
-        "files",
-        f"{_count(files)}; they take {used:,} of the {len(content):,} bytes at "
-        f"{board.filesystem.offset:#x}, {len(content) - used:,} are free",
-    )
-
-
-def _count(files: Mapping[str, bytes]) -> str:
-    total = sum(map(len, files.values()))
-    return f"agent {VERSION} and what starts it, {len(files)} with {total:,} bytes"
-
-
-def _about_settings(settings: _Settings) -> list[tuple[str, str]]:
-    """Return what the settings say, without secrets: who it is, and which network it uses."""
-    parts = [
-        f"broker {settings.get('broker')}",
-        f"key with fingerprint {agent_files.fingerprint(settings)}",
-    ]
-    if settings.get("fleet"):
-        parts.insert(0, f"fleet {settings['fleet']}")
-    return [("settings", ", ".join(parts)), ("network", _network(settings))]
-
-
-def _network(settings: _Settings) -> str:
-    if _is_serial(settings):
-        return "none; it speaks over a serial line, which 'fieldconf bridge' leads to the broker"
-    if settings.get("wifi"):
-        return "Wi-Fi " + ", ".join(str(one[0]) for one in settings["wifi"])
-    if settings.get("lan") is not None:
-        return "Ethernet"
-    return 'none is named; for Wi-Fi the settings need "wifi": [[NAME, PASSWORD]]'
-
-
-def _is_serial(settings: _Settings) -> bool:
-    return str(settings.get("broker")).startswith("serial:")

@@ -20,26 +20,26 @@ class Image:
         board: the kind of board, with the size of flash that the image is for.
         node: whose identity is inside.
         files: path below the root of the board's file system, such as ``lib/x.mpy`` → content.
-        filesystem: these files as the content of the partition; None where the board's file
-            system cannot be made elsewhere.
+        packed: what `fieldconf image` writes: `merged`, else the best there is.
+        contents: (what, about it) for people; no secrets.
+        usage: what to do with `packed`; ``OUT`` stands for its path.
+        filesystem: the files as the content of the partition; None where the board's file system
+            cannot be made elsewhere.
         parts: (offset in the flash, bytes), in ascending order: firmware, where it was given, and
             the file system.
         merged: one file that can be flashed in one go: from the start of the flash for esptool, or
             UF2; None where there is no such thing.
-        packed: what `fieldconf image` writes: `merged`, else the best there is.
-        contents: (what, about it) for people; no secrets.
-        usage: what to do with `packed`; ``OUT`` stands for its path.
     """
 
     board: Board
     node: str
     files: Mapping[str, bytes]
-    filesystem: bytes | None
-    parts: tuple[tuple[int, bytes], ...]
-    merged: bytes | None
     packed: bytes
     contents: tuple[tuple[str, str], ...]
     usage: str
+    filesystem: bytes | None = None
+    parts: tuple[tuple[int, bytes], ...] = ()
+    merged: bytes | None = None
 
     @property
     def sha256(self) -> str:

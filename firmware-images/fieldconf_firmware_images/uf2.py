@@ -21,6 +21,20 @@ _HEAD = struct.Struct("<8I")
 
 
 @dataclass(frozen=True)
+class _Block:
+    """One block; the names are those of its head."""
+
+    index: int
+    whole: bytes
+    flags: int
+    address: int
+    size: int
+    number: int
+    total: int
+    family: int
+
+
+@dataclass(frozen=True)
 class Firmware:
     """What a UF2 file holds for one family of chips.
 
@@ -66,34 +80,20 @@ def parse(content: bytes, family: int, flash: range, name: str) -> Firmware:
     """
     if len(content) % SIZE or not content:
         raise ImageError(f"{name} is no UF2 file, or cut short: its size is no multiple of 512")
-    pages: dict[int, bytes] = {}
-    numbers: set[int] = set()
-    totals: set[int] = set()
-    found: set[int] = set()
-    others = []
-    for index in range(0, len(content), SIZE):
-        block = content[index : index + SIZE]
-        flags, address, size, number, total, own = _block(block, index // SIZE, name)
-        found.add(own)
-        if own != family or flags & _NOT_FLASH:
-            others.append(block)
-            continue
-        if size != PAYLOAD or address % PAYLOAD:
-            raise ImageError(f"{name}: block {index // SIZE} is not 256 bytes on a page of 256")
-        if address not in flash or address + size > flash.stop:
-            raise ImageError(
-                f"{name} is too long, or for another board: block {index // SIZE} goes to "
-                f"{address:#x}; there are {flash.start:#x} to {flash.stop:#x} for firmware"
-            )
-        pages[address] = block[_HEAD.size : _HEAD.size + size]
-        numbers.add(number)
-        totals.add(total)
-    if not pages:
-        named = ", ".join(f"0x{one:08x}" for one in sorted(found))
+    blocks = [_block(content[at : at + SIZE], at // SIZE, name) for at in _starts(content)]
+    own = [one for one in blocks if one.family == family and not one.flags & _NOT_FLASH]
+    if not own:
+        named = ", ".join(f"0x{one:08x}" for one in sorted({one.family for one in blocks}))
         raise ImageError(f"{name} is for other chips: it has family {named}, not 0x{family:08x}")
-    if len(totals) != 1 or len(numbers) != max(totals) or max(numbers) >= max(totals):
-        raise ImageError(f"{name} is not complete: it has {len(numbers)} of {max(totals)} blocks")
-    return Firmware(dict(sorted(pages.items())), b"".join(others))
+    for one in own:
+        _check(one, flash, name)
+    numbers, total = {one.number for one in own}, max(one.total for one in own)
+    if {one.total for one in own} != {total} or len(numbers) != total or max(numbers) >= total:
+        raise ImageError(f"{name} is not complete: it has {len(numbers)} of {total} blocks")
+    pages = {one.address: one.whole[_HEAD.size : _HEAD.size + PAYLOAD] for one in own}
+    known = {one.index for one in own}
+    others = b"".join(one.whole for one in blocks if one.index not in known)
+    return Firmware(dict(sorted(pages.items())), others)
 
 
 def write(pages: dict[int, bytes], family: int, others: bytes = b"") -> bytes:
@@ -124,9 +124,26 @@ def _pages(content: bytes, address: int) -> Iterator[tuple[int, bytes]]:
         yield address + start, content[start : start + PAYLOAD].ljust(PAYLOAD, b"\xff")
 
 
-def _block(block: bytes, index: int, name: str) -> tuple[int, int, int, int, int, int]:
-    start, start_2, flags, address, size, number, total, family = _HEAD.unpack_from(block)
-    (end,) = struct.unpack_from("<I", block, SIZE - 4)
+def _starts(content: bytes) -> range:
+    return range(0, len(content), SIZE)
+
+
+def _block(whole: bytes, index: int, name: str) -> _Block:
+    start, start_2, flags, address, size, number, total, family = _HEAD.unpack_from(whole)
+    (end,) = struct.unpack_from("<I", whole, SIZE - 4)
     if (start, start_2, end) != (_START, _START_2, _END):
         raise ImageError(f"{name} is no UF2 file, or damaged: block {index} has a wrong mark")
-    return flags, address, size, number, total, family if flags & _HAS_FAMILY else 0
+    if not flags & _HAS_FAMILY:
+        family = 0
+    return _Block(index, whole, flags, address, size, number, total, family)
+
+
+def _check(block: _Block, flash: range, name: str) -> None:
+    """Check that a block goes to a page of the flash."""
+    if block.size != PAYLOAD or block.address % PAYLOAD:
+        raise ImageError(f"{name} is damaged: block {block.index} does not fill a page of 256")
+    if block.address not in flash or block.address + PAYLOAD > flash.stop:
+        raise ImageError(
+            f"{name} is too long, or for another board: block {block.index} goes to "
+            f"{block.address:#x}; there are {flash.start:#x} to {flash.stop:#x} for firmware"
+        )

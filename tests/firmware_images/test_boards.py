@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fieldconf_firmware_images import boards
+from fieldconf_firmware_images import board_schema, boards
 from fieldconf_firmware_images.boards import BoardError
 
 ROOT = Path(__file__).parents[2]
@@ -180,7 +180,9 @@ def test_description_in_the_readme_is_right():
     board = parse(text)
 
     assert board.filesystem == boards.load("esp32").filesystem
-    assert {key.partition(".")[2] or key for key in boards.SCHEMA} <= set(re.findall(r"\w+", page))
+    assert {key.partition(".")[2] or key for key in board_schema.SCHEMA} <= set(
+        re.findall(r"\w+", page)
+    )
 
 
 def test_page_on_images_names_every_board():
