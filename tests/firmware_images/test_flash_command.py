@@ -81,7 +81,7 @@ def test_ctrl_c_is_told_and_mended_by_running_it_again(desk, board):
     def slow(from_board, data):
         if b"a2b_base64" in data:
             begun.set()
-        if not pressed.is_set():
+        if begun.is_set() and not pressed.is_set():
             time.sleep(0.01)
         return data
 
