@@ -25,6 +25,9 @@ class PreviewingAgent(Agent):
             return
         self.now = now
         record.step = None
+        if record.state == states.NOT_DEPLOYED:
+            # What is not deployed has no data folder.
+            self._effects.append(("drop", path))
         # What became due meanwhile.
         self._due = True
 

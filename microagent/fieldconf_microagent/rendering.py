@@ -57,12 +57,13 @@ def render_recipe(request: "dict[str, Any]", data_dir: str) -> None:
     if not texts:
         return
     seen = _context(request, data_dir)
+    folder = request.get("rendered_dir") or data_dir + "/" + RENDERED
     for name in sorted(texts):
         try:
             text = _render(texts[name], seen, texts)
         except ValueError as error:
             raise ValueError("cannot render %s%s: %s" % (name, ENDING, error))
-        _write(data_dir + "/" + RENDERED + "/" + name, text)
+        _write(folder + "/" + name, text)
 
 
 def _texts(recipe_dir: str) -> "dict[str, str]":

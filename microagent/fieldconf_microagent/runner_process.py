@@ -38,6 +38,8 @@ LIMIT = 8
 _MOST_PRINTING = 256
 
 _DETAIL = 2048
+#: Where the templates of a preview are rendered, in the data folder: those in use stay.
+_PREVIEWED = ".preview"
 
 
 class Step:
@@ -240,6 +242,7 @@ class ProcessRunner:
             step.todo.dispose()
         del self._steps[step.path]
         if step.is_preview:
+            compat.remove_tree(os.path.join(self.data_dir(step.path), _PREVIEWED))
             self._note(step, _end_of_preview(step.request, outcome, detail))
         self._results.append((step.path, outcome, detail))
 

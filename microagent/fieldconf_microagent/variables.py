@@ -10,6 +10,7 @@ Both are made from the step's *request*, a dict of plain values; nothing here re
 * ``imports``: ``{"Data": [["/vm2/data", {"port": "10001"}]]}``, every imported prefix, by path
 * ``changed``: for update ``{"added": imports, "removed": imports, "changed": imports}``
 * ``simulate``: the step is only to be written down
+* ``preview``: what the step would change is only to be shown; ``rendered_dir`` for templates
 * ``cause``: for stop: wanted, import-lost, ancestor, upgrade or check
 
 `META` and `PATTERNS` are the whole list of variables; the reference is written from them.
@@ -125,7 +126,7 @@ META: "list[tuple[str, str, Value]]" = [
     (
         "RENDERED_DIR",
         "Folder with the recipe's *.mustache files, rendered before start and update.",
-        lambda r, d: d + "/" + RENDERED,
+        lambda r, d: r.get("rendered_dir") or d + "/" + RENDERED,
     ),
     ("PYTHON", "The Python that runs the agent.", lambda r, d: getattr(sys, "executable", None)),
     (

@@ -213,15 +213,23 @@ def test_a_preview_tells_and_changes_nothing(recipe, tmp_path):
     file = tmp_path / "made"
     recipe.write(
         "start.yml",
-        PLAY
-        + f"    - ansible.builtin.copy: dest={file} content={{{{ fieldconf.exports.port }}}}\n",
+        PLAY + f"    - ansible.builtin.copy: dest={file} content={{{{ fieldconf.exports.port }}}}\n"
+        "    - ansible.builtin.copy:\n"
+        "        src: '{{ fieldconf.meta.rendered_dir }}/list'\n"
+        f"        dest: {file}\n",
     )
+    recipe.write("list.mustache", "port {{port}}\n")
+    data = recipe.data_root / "vm1+web"
+    (data / "rendered").mkdir(parents=True)
+    (data / "rendered" / "list").write_text("in use\n")
 
     outcome, detail = run(recipe, preview=True)
 
     assert outcome == "done"
-    assert "+10000" in detail
+    assert "+10000" in detail and "+port 10000" in detail
     assert not file.exists()
+    assert (data / "rendered" / "list").read_text() == "in use\n"
+    assert {one.name for one in data.iterdir()} == {"rendered", ".ansible"}
     *printed, last = recipe.runner.logs()
     assert {step for _, step, _ in [*printed, last]} == {"preview start"}
     assert last[2] == b"preview: done\n"

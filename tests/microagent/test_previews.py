@@ -43,11 +43,19 @@ def test_the_next_step_is_shown_and_nothing_is_changed(world, hand, node):
 def test_of_an_instance_that_is_not_deployed_it_is_deploy(world, hand, node):
     hand.want(node, [machine(), entry("/vm/a", "A", w="not-deployed")])
     world.run(1000)
+    dropped = []
+    take = node.agent.take
+    node.agent.take = lambda: note(take())
+
+    def note(effects):
+        dropped.extend(one[1] for one in effects if one[0] == "drop")
+        return effects
 
     hand.do(node, "preview", "/vm/a")
     world.run(1000)
 
     assert (node.steps[-1]["step"], node.steps[-1]["preview"]) == ("deploy", True)
+    assert dropped == ["/vm/a"]
     assert node.state("/vm/a") == states.NOT_DEPLOYED
 
 
