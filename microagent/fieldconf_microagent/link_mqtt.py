@@ -36,22 +36,18 @@ class MqttLink:
         from .settings import split_url
 
         host, port, tls = split_url(url)
-        if tls:
-            raise ValueError("cannot connect to %s: this link does not speak TLS" % url)
         self._idle: "Any" = select.poll()
-        if not port:
+        if tls:
+            door: "Any" = _tls_door(url, host, port, ca_file)
+        elif not port:
             # A board without a network. The line is served all the time, connected or not.
             from .serial_line import SerialLine
 
-            self._idle = SerialLine(url)
-        self._client_of = (
-            host if port else self._idle,
-            port,
-            client_id,
-            keepalive_s,
-            user,
-            password,
-        )
+            door = self._idle = SerialLine(url)
+        else:
+            door = host
+        port = 0 if tls else port
+        self._client_of = (door, port, client_id, keepalive_s, user, password)
         self._max_payload = max_payload
         self.dropped = 0
         #: On a board that has one, what tells the address of its network interface.
@@ -156,3 +152,13 @@ class MqttLink:
         if kind == "skipped":
             self.dropped += 1
         return None
+
+
+def _tls_door(url: str, host: str, port: int, ca_file: "str | None") -> "Any":
+    try:
+        from .stream_tls import TlsDoor
+    except ImportError:
+        raise ValueError("cannot connect to %s: this link does not speak TLS here" % url)
+    if not ca_file:
+        raise ValueError("cannot connect to %s: the settings name no 'ca' to know it by" % url)
+    return TlsDoor(host, port, ca_file)

@@ -7,6 +7,7 @@ The caller connects, then calls `poll` again and again and acts on the events it
 * ``("acked", id)``, ``("subscribed", id)``, ``("unsubscribed", id)``, ``("refused", id)``: the
   broker has taken the publish, subscribe, unsubscribe with this id, or refused to subscribe
 * ``("skipped", topic, length)``: a packet longer than `max_packet`, or than memory allows
+* ``("streamed", topic, length)``: one of that kind whose payload a `sink` has taken in pieces
 * ``("closed", reason)``: the connection is gone and nothing that was under way will be answered
 
 Rules: one write per packet; packet ids wrap and never collide; no length that the broker claims
@@ -14,6 +15,11 @@ is allocated before it was checked; a received message of QoS 1 is acknowledged 
 the one that handed it over; a broker that says nothing is given up after 1.25 keepalives.
 
 There is no memory of earlier connections: the caller says again what it has to say.
+
+Where the bytes go is the caller's choice: a host with its TCP port, or a *door* with the port 0. A
+door has `connect`, which begins to connect and returns ``(stream, poller)``: a stream as `compat`
+reads and writes it (`readinto` and `write` that return None when they must wait, `close`), and what
+tells when it is ready, as `select.poll` does. `stream_tls` and `serial_line` have such doors.
 """
 
 import errno
@@ -23,6 +29,7 @@ from .compat import Clock, const, receive, transmit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 _CONNACK = const(0x20)
@@ -60,6 +67,8 @@ class Client:
         password: text or bytes.
         will: ``(topic, payload, qos, retain)``, or None.
         max_packet: bytes of a received packet that are kept at most.
+        sink: asked with topic and length of a longer one; returns a function that takes the pieces
+            of its payload, each only until it returns, or None. A piece too few tells of a cut.
     """
 
     def __init__(
@@ -72,7 +81,10 @@ class Client:
         password: "str | bytes | None" = None,
         will: "tuple[str, bytes, int, bool] | None" = None,
         max_packet: int = 16384,
+        sink: "Callable[[str, int], Callable[[memoryview], object] | None] | None" = None,
     ) -> None:
+        self._sink = sink
+        self._receiver: "Callable[[memoryview], object] | None" = None
         self._address = (host, port)
         self._login = (client_id, user, password, will)
         self._keepalive_ms = keepalive_s * 1000
@@ -82,6 +94,7 @@ class Client:
         self._attempt = 0
         self._events: "list[tuple[Any, ...]]" = []
         self._head = bytearray(5)
+        self._ack = b""  # of the packet that is being read
         self.socket: "Any" = None
         self.is_connected = False
 
@@ -99,28 +112,14 @@ class Client:
         self._sent_ms = self._received_ms = self._clock.now_ms()
         # Counts as silence of the broker, which ends with its first answer.
         self._patience_ms = timeout_ms
-        if not self._address[1]:
-            self.socket = self._poller = self._address[0].connect()
-            return
-        # Only now: a board without a network has none.
-        import socket
-
-        self._poller = select.poll()
         try:
-            found = socket.getaddrinfo(*self._address, 0, socket.SOCK_STREAM)
-            # The next address with each attempt: "localhost" may have two, and one listener.
-            family, kind, protocol, _, address = found[self._attempt % len(found)]
-            self._attempt += 1
-            self.socket = socket.socket(family, kind, protocol)
-            self.socket.setblocking(False)
-            self._poller.register(self.socket, select.POLLOUT)
-            try:
-                self.socket.connect(address)
-            except OSError as error:
-                if error.errno != errno.EINPROGRESS:
-                    raise
-            # TCP_NODELAY, which MicroPython does not name and some boards do not know.
-            self.socket.setsockopt(6, 1, 1)
+            if self._address[1]:
+                self._poller = select.poll()
+                self.socket = open_tcp(self._address, self._attempt)
+                self._poller.register(self.socket, select.POLLOUT)
+                self._attempt += 1
+            else:
+                self.socket, self._poller = self._address[0].connect()
         except OSError as error:
             self._lose(error)
 
@@ -186,8 +185,9 @@ class Client:
                 self._watch()
         except (OSError, MqttError) as error:
             self._lose(error)
-        except (ValueError, IndexError):
-            self._lose("malformed packet")
+        except (ValueError, IndexError) as error:
+            # TLS, which refuses a certificate in this way, or a packet that is none.
+            self._lose(str(error) or "malformed packet")
         events, self._events = self._events, []
         return events
 
@@ -316,16 +316,28 @@ class Client:
         return True
 
     def _skip(self) -> None:
-        """Pass over the next part of a packet that is too long."""
+        """Pass over the next part of a packet that is too long, or hand it on."""
+        start = 0
         if self._head[0]:
             if self._head[0] & 0xF0 != _PUBLISH:
                 raise MqttError("packet too long")
-            self._events.append(("skipped", self._open(self._piece)[0], self._left))
+            topic, start = self._open(self._piece)
+            self._receiver = self._sink(topic, self._left - start) if self._sink else None
+            self._told: "list[tuple[Any, ...]]" = [("streamed", topic, self._left)]
+            if not self._receiver:
+                # Nobody waits for the rest of it.
+                self._acks.extend(self._ack)
+                self._events.append(("skipped", topic, self._left))
+                self._ack, self._told = b"", []
             self._head[0] = 0
+        if self._receiver:
+            self._receiver(memoryview(self._piece)[start : self._end])
         self._left -= self._end
         self._at = 0
         self._end = min(self._left, _SKIP)
         if not self._end:
+            self._acks.extend(self._ack)
+            self._events.extend(self._told)
             self._next_packet()
 
     def _open(self, body: bytearray) -> "tuple[str, int]":
@@ -333,8 +345,9 @@ class Client:
         start = 2 + (body[0] << 8 | body[1])
         topic = str(body[2:start], "utf-8")
         qos = self._head[0] >> 1 & 3
+        self._ack = b""
         if qos:
-            self._acks.extend(bytes((_PUBACK, 2, body[start], body[start + 1])))
+            self._ack = bytes((_PUBACK, 2, body[start], body[start + 1]))
             start += 2
         if qos > 1 or start > len(body):
             raise MqttError("malformed message")
@@ -345,6 +358,7 @@ class Client:
         kind = self._head[0] & 0xF0
         if kind == _PUBLISH:
             topic, start = self._open(body)
+            self._acks.extend(self._ack)
             body[:start] = b""
             self._events.append(("message", topic, body, bool(self._head[0] & 1)))
             return False
@@ -364,6 +378,34 @@ class Client:
         elif kind != _PINGRESP:
             raise MqttError("unexpected packet")
         return True
+
+
+def open_tcp(address: "tuple[str, int]", attempt: int) -> "Any":
+    """Return a socket that begins to connect; only the look-up of a name may take a while.
+
+    Raises:
+        OSError: there is no such name, or no way there.
+    """
+    # Only now: a board without a network has none.
+    import socket
+
+    found = socket.getaddrinfo(*address, 0, socket.SOCK_STREAM)
+    # The next address with each attempt: "localhost" may have two, and one listener.
+    family, kind, protocol, _, place = found[attempt % len(found)]
+    made = socket.socket(family, kind, protocol)
+    try:
+        made.setblocking(False)
+        try:
+            made.connect(place)
+        except OSError as error:
+            if error.errno != errno.EINPROGRESS:
+                raise
+        # TCP_NODELAY, which MicroPython does not name and some boards do not know.
+        made.setsockopt(6, 1, 1)
+    except OSError:
+        made.close()
+        raise
+    return made
 
 
 def _packet(kind: int, parts: "tuple[bytes, ...]") -> bytearray:

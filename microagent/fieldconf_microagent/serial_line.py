@@ -51,11 +51,11 @@ class SerialLine:
 
     # -- as a socket
 
-    def connect(self) -> "SerialLine":
+    def connect(self) -> "tuple[SerialLine, SerialLine]":
         """Ask the gateway for a connection to the broker; there is room once it stands."""
         self._is_used = True
         self._line.connect(int.from_bytes(random_bytes(4), "big") | 1)
-        return self
+        return self, self
 
     def readinto(self, room: memoryview) -> "int | None":
         """Return the count of bytes put into `room`, 0 at the end, None if there are none yet."""

@@ -11,7 +11,7 @@ from support import interpreters
 #: Modules that MicroPython has built in on the boards we aim at.
 ALLOWED = frozenset(
     "array asyncio binascii collections deflate errno gc hashlib heapq io json machine math "
-    "micropython network os random re select socket ssl struct sys time _thread".split()
+    "micropython network os random re select socket ssl struct sys time tls _thread".split()
 )
 
 #: What the compiler accepts, but no board has, or has with another meaning.

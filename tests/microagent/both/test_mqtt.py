@@ -434,3 +434,52 @@ def test_a_new_connection_knows_nothing_of_the_last():
     peer.say(b"\x30\x03\x00\x01b")
     assert peer.expect("message") == ("message", "b", b"", False)
     peer.close()
+
+
+def test_long_payload_flows_into_a_sink_and_is_acknowledged_when_it_is_there():
+    asked, pieces = [], []
+
+    def sink(topic, length):
+        asked.append((topic, length))
+        return (lambda piece: pieces.append(bytes(piece))) if topic == "t/big" else None
+
+    peer = Peer(max_packet=1000, sink=sink).accepted()
+    payload = bytes(range(256)) * 100
+    body = text(b"t/big") + b"\x00\x07" + payload
+    packet = b"\x32" + length_of(body) + body
+
+    peer.say(packet[:20000])
+    for _ in range(5):
+        peer.turn(5)
+    assert peer.events == []
+    assert peer.hears_nothing_more()
+    peer.say(packet[20000:])
+
+    assert peer.expect("streamed") == ("streamed", "t/big", len(body))
+    assert asked == [("t/big", len(payload))]
+    assert b"".join(pieces) == payload
+    assert max(len(piece) for piece in pieces) <= 256
+    assert peer.packet() == (0x40, b"\x00\x07")
+    peer.close()
+
+
+def length_of(body):
+    size, out = len(body), b""
+    while size > 127:
+        out += bytes((size & 127 | 128,))
+        size >>= 7
+    return out + bytes((size,))
+
+
+def test_messages_after_a_streamed_one_are_whole():
+    seen = []
+    peer = Peer(max_packet=100, sink=lambda topic, length: lambda piece: seen.append(len(piece)))
+    peer.accepted()
+    body = text(b"t") + bytes(300)
+
+    peer.say(b"\x30" + length_of(body) + body + b"\x30\x04" + text(b"t") + b"x")
+
+    assert peer.expect("streamed")[2] == 303
+    assert peer.expect("message") == ("message", "t", b"x", False)
+    assert sum(seen) == 300
+    peer.close()
