@@ -178,6 +178,8 @@ class ProcessRunner:
             request = {**request, "recipe_dir": os.path.abspath(request["recipe_dir"])}
             if not os.path.isdir(request["recipe_dir"]):
                 raise StepError(f"the recipe is gone from this node: {request['recipe_dir']}")
+            if request.get("preview"):
+                request["rendered_dir"] = os.path.join(data_dir, _PREVIEWED)
             render_recipe(request, data_dir)
         if request.get("preview"):
             return installer.preview(request, data_dir)
