@@ -14,20 +14,12 @@ from support.waiting import until
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 _PATIENCE_S = 60
-PROGRAMS = {
-    "apache2-bin": "/usr/sbin/apache2",
-    "mariadb-server-core": "/usr/sbin/mariadbd",
-    "mariadb-client-core": "/usr/bin/my_print_defaults",
-    "php-cgi": "/usr/bin/php-cgi",
-    "php-mysql": "/usr/lib/php/*/mysqli.so",
-    "procps": "/usr/bin/pgrep",
-}
 NOTE = "buy 'milk' & \"bröd\""
 
 
 @pytest.fixture
 def box(tmp_path):
-    examples.needs(PROGRAMS)
+    examples.needs()
     box = Box(tmp_path)
     try:
         yield box.up()

@@ -14,11 +14,24 @@ from support.commands import fieldconf
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
+#: A file of every package of Debian that the examples run, as a pattern.
+PROGRAMS = {
+    "apache2-bin": "/usr/sbin/apache2",
+    "libapache2-mod-jk": "/usr/lib/apache2/modules/mod_jk.so",
+    "tomcat10-common": "/usr/share/tomcat10/bin/catalina.sh",
+    "default-jre-headless": "/usr/bin/java",
+    "mariadb-server-core": "/usr/sbin/mariadbd",
+    "mariadb-client-core": "/usr/bin/my_print_defaults",
+    "php-cgi": "/usr/bin/php-cgi",
+    "php-mysql": "/usr/lib/php/*/mysqli.so",
+    "procps": "/usr/bin/pgrep",
+}
+
 _open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
 
 
-def needs(packages):
-    """Skip the test unless a file of every package, given as a pattern, is there."""
+def needs(packages=PROGRAMS):
+    """Skip the test unless a file of every package is there."""
     lacking = [name for name, file in packages.items() if not glob.glob(file)]
     if lacking:
         pytest.skip("needs packages of Debian: " + ", ".join(lacking))

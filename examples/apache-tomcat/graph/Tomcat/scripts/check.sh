@@ -3,5 +3,5 @@
 
 . "$FIELDCONF_FILES_DIR/process.sh"
 . "$FIELDCONF_FILES_DIR/http.sh"
-processes >/dev/null || { echo "its process is gone"; exit 1; }
+lives || exit 1
 answers "$ip" "$portHTTP" /health

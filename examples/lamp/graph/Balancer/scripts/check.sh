@@ -1,7 +1,7 @@
 #!/bin/bash
-# Ends with status 0 if Apache's processes live and answer.
+# Ends with status 0 if Apache's process lives and answers.
 
 . "$FIELDCONF_FILES_DIR/process.sh"
 . "$FIELDCONF_FILES_DIR/http.sh"
-processes >/dev/null || { echo "its process is gone"; exit 1; }
+lives || exit 1
 answers "$ip" "$port" /server-status

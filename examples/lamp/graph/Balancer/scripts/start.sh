@@ -2,5 +2,7 @@
 # Starts Apache and returns when it answers. May be repeated.
 
 . "$FIELDCONF_FILES_DIR/process.sh"
-begin /usr/sbin/apache2 -D FOREGROUND -f "$FIELDCONF_RENDERED_DIR/httpd.conf"
+# Apache would believe it, though its number may be somebody else's by now.
+lives >/dev/null || rm -f "$FIELDCONF_DATA_DIR/apache.pid"
+begin "$port" /usr/sbin/apache2 -D FOREGROUND -f "$FIELDCONF_RENDERED_DIR/httpd.conf"
 echo "http://$ip:$port/ is answered by $Php_size"

@@ -2,6 +2,6 @@
 # Ends with status 0 if MariaDB's process lives and greets.
 
 . "$FIELDCONF_FILES_DIR/process.sh"
-processes >/dev/null || { echo "its process is gone"; exit 1; }
+lives || exit 1
 exec 3<>"/dev/tcp/$ip/$port" || exit 1
 read -r -t 5 -n 1 _ <&3 || { echo "it does not greet"; exit 1; }

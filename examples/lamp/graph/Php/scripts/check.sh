@@ -1,6 +1,6 @@
 #!/bin/bash
-# Ends with status 0 if PHP's processes live and listen.
+# Ends with status 0 if PHP's process lives and listens.
 
 . "$FIELDCONF_FILES_DIR/process.sh"
-processes >/dev/null || { echo "its process is gone"; exit 1; }
+lives || exit 1
 exec 3<>"/dev/tcp/$ip/$port"

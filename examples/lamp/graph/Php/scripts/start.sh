@@ -3,5 +3,5 @@
 
 . "$FIELDCONF_FILES_DIR/process.sh"
 export PHP_FCGI_CHILDREN=4
-begin env --chdir="$FIELDCONF_DATA_DIR/htdocs" php-cgi -b "$ip:$port"
+begin "$port" env --chdir="$FIELDCONF_DATA_DIR/htdocs" php-cgi -b "$ip:$port"
 echo "listens on $ip:$port"
