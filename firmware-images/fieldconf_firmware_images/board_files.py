@@ -108,7 +108,8 @@ class Facts:
     def text(self) -> str:
         """Name and version, as in ``MicroPython 1.24.1 on rp2``."""
         version = ".".join(map(str, self.version))
-        return f"MicroPython {version} on {self.machine or self.platform}"
+        name = {"micropython": "MicroPython", "circuitpython": "CircuitPython"}.get(self.name)
+        return f"{name or self.name} {version} on {self.machine or self.platform}"
 
 
 class BoardFiles:

@@ -39,14 +39,16 @@ class Needs:
     Attributes:
         heap: free memory without them, in bytes.
         files: they import each other from folders, and write files that they rename.
+        version: of MicroPython, at least.
     """
 
     heap: int = 0
     files: bool = False
+    version: tuple[int, ...] = ()
 
 
 #: Of the agent; the heap is that of design 16, on a board of 32 bits.
-AGENT = Needs(heap=24 * 1024, files=True)
+AGENT = Needs(heap=24 * 1024, files=True, version=(1, 20))
 
 
 @dataclass
@@ -256,9 +258,16 @@ def check(facts: Facts, files: Mapping[str, bytes], needs: Needs) -> None:
         raise FlashError(
             f"this board cannot hold the agent: {facts.text} has {_kib(facts.heap)} of free "
             "memory and a file system without folders",
-            f"the agent needs {_kib(needs.heap)} and MicroPython 1.19 or later: take another "
-            "board, or one with a newer MicroPython",
+            f"the agent needs {_kib(needs.heap)} and MicroPython {_version(needs.version)} or "
+            "later: take another board, or one with a newer MicroPython",
             kind="too-small",
+        )
+    if needs.version and (facts.name != "micropython" or facts.version < needs.version):
+        raise FlashError(
+            f"this board runs {facts.text}, the agent needs MicroPython "
+            f"{_version(needs.version)} or later",
+            "flash a newer MicroPython from micropython.org first, or a whole image with --board",
+            kind="wrong-board",
         )
     if facts.heap < needs.heap:
         raise FlashError(
@@ -298,6 +307,10 @@ def check_room(facts: Facts, files: Mapping[str, bytes], differ: Mapping[str, in
             "remove files from the board, or make its file system anew with a full image",
             kind="too-small",
         )
+
+
+def _version(numbers: tuple[int, ...]) -> str:
+    return ".".join(map(str, numbers))
 
 
 def _kib(size: int) -> str:

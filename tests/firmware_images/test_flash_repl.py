@@ -152,6 +152,25 @@ def test_files_compiled_for_another_micropython_are_refused(board):
     assert on_board(board) == {}
 
 
+@pytest.mark.parametrize(
+    ("name", "version", "told"),
+    [
+        ("micropython", (1, 19, 1), "MicroPython 1.19.1 on x"),
+        ("circuitpython", (9, 2, 0), "CircuitPython 9.2.0 on x"),
+    ],
+)
+def test_another_or_an_older_python_is_refused(name, version, told):
+    facts = board_files.Facts(
+        name, version, 6, "x", "", 99999, True, True, True, True, 4096, 999999
+    )
+
+    with pytest.raises(FlashError) as caught:
+        flash_repl.check(facts, AGENT, flash_repl.AGENT)
+    assert str(caught.value) == (
+        f"this board runs {told}, the agent needs MicroPython 1.20 or later"
+    )
+
+
 @pytest.mark.parametrize(("free", "fits"), [(2 * 4096, True), (2 * 4096 - 1, False)])
 def test_room_is_counted_in_blocks_with_old_and_new_side_by_side(free, fits):
     facts = SimpleNamespace(block=4096, free=free)
@@ -335,7 +354,7 @@ def test_a_microbit_is_refused_as_a_node(microbit):
         "memory and a file system without folders",
         str(caught.value),
     )
-    assert caught.value.hint.startswith("the agent needs 24 KB and MicroPython 1.19 or later")
+    assert caught.value.hint.startswith("the agent needs 24 KB and MicroPython 1.20 or later")
 
 
 def test_a_microbit_takes_small_files_byte_for_byte(microbit):
