@@ -19,6 +19,7 @@ from fieldconf_microagent import codec, compat, envelope, topics
 
 from ..errors import FleetError
 from . import messages
+from .lastseen import remember
 from .model import EXPELLED, JOINING, READY, Enrolled, Instance, Node, World
 from .orders import Orders
 from .outbox import Outbox
@@ -150,6 +151,7 @@ class Pool:
             raise FleetError("conflict", f"{node_id} is in use by {where}", "undeploy that first")
         one.phase, one.key, one.online = EXPELLED, self._new_key(), False
         self.clear(one)
+        self._outbox.delete("lastseen", node_id)
         self._tell(one, "is enrolled no more")
 
     def get(self, node_id: str) -> Enrolled:
@@ -212,6 +214,7 @@ class Pool:
         node.seen, node.live = one.seen, one.live
         node.online, node.since, node.heard = one.online, one.since, one.heard
         node.info, node.memory, node.address = one.info, one.memory, one.address
+        node.last = one.last
 
     def give_back(self, node: Node) -> None:
         """Take back a machine whose node is gone."""
@@ -220,6 +223,7 @@ class Pool:
         one.seen, one.live = node.seen, node.live
         one.online, one.since, one.heard = node.online, node.since, node.heard
         one.info, one.memory, one.address = node.info, node.memory, node.address
+        one.last = node.last
         self._outbox.store_enrolled(one)
         self._freed()
 
@@ -246,7 +250,10 @@ class Pool:
             return
         is_first = one.seen == (0, 0, 0)
         one.seen, one.live = triple, max(one.live, triple[:2])
+        before = one.info, one.address
         one.info, one.memory, one.address = messages.about(have["n"])
+        if (one.info, one.address) != before:
+            remember(self._outbox, one, self._wall())
         one.version = max(one.version, have["v"])
         self._set_online(one, True)
         if is_first:
@@ -294,7 +301,10 @@ class Pool:
     def _set_online(self, one: Enrolled, online: bool) -> None:
         one.heard = self._world.now
         if one.online != online:
+            was_away = one.since is not None
             one.online, one.since = online, None if online else self._wall()
+            if was_away or not online:
+                remember(self._outbox, one, self._wall())
             self._world.touch_enrolled(one)
             if online:
                 self._freed()

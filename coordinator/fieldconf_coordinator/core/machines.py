@@ -392,6 +392,7 @@ class Machines:
         self._world.tombstones[node.id] = (until, node.pubs)
         row = {"node": node.id, "until": until, "pubs": [list(pub) for pub in node.pubs]}
         self._outbox.store("tombstones", node.id, row)
+        self._outbox.delete("lastseen", node.id)
         if self._world.tags.pop(node.id, None) is not None:
             self._outbox.delete("tags", node.id)
         self.clear_topics(node.id, node.pubs)

@@ -200,6 +200,7 @@ class Node:
         live: (enrolment, boot) of the newest word on whether it is online.
         heard: when it last said anything (monotonic).
         since: when it went offline (wall).
+        last: when it was heard, as far as that is on disk (wall); see `lastseen`.
         doomed: it has to go.
         calling: the target is making the machine; nothing else may be asked of it meanwhile.
         exported, imported, outside: prefixes of all its instances, as in `Kind`.
@@ -221,6 +222,7 @@ class Node:
         "imported",
         "info",
         "key",
+        "last",
         "live",
         "memory",
         "online",
@@ -259,6 +261,7 @@ class Node:
         self.online = False
         self.heard = 0
         self.since: int | None = None
+        self.last: int | None = None
         self.tries = 0
         self.info: tuple[Any, ...] = _NOTHING
         self.memory: int | None = None
@@ -297,6 +300,7 @@ class Enrolled:
         "id",
         "info",
         "key",
+        "last",
         "live",
         "memory",
         "nonce",
@@ -323,6 +327,7 @@ class Enrolled:
         self.online = False
         self.heard = 0
         self.since: int | None = None
+        self.last: int | None = None
         self.info: tuple[Any, ...] = _NOTHING
         self.memory: int | None = None
         self.address: str | None = None

@@ -19,6 +19,7 @@ from typing import Any
 from fieldconf_microagent import codec, envelope, states, topics
 
 from . import messages
+from .lastseen import remember
 from .machines import Machines
 from .model import Instance, Node, World
 from .orders import Orders
@@ -103,9 +104,10 @@ class Reports:
 
     def _note_info(self, node: Node, have: dict[str, Any]) -> None:
         found, node.memory, address = messages.about(have["n"])
-        node.info = self._texts.setdefault(found, found) if len(self._texts) < 1000 else found
-        if address != node.address:
+        if (found, address) != (node.info, node.address):
+            node.info = self._texts.setdefault(found, found) if len(self._texts) < 1000 else found
             node.address = address
+            remember(self._outbox, node, self._wall())
         refused = have.get("r")
         refused = refused[:1000] if type(refused) is str else None
         if refused and refused != node.refused:
@@ -203,7 +205,9 @@ class Reports:
             return
         if node.since is not None:
             self._event("node", f"{node.id} is online again", node)
-        node.online, node.since = True, None
+            node.since = None
+            remember(self._outbox, node, self._wall())
+        node.online = True
         node.app.moved = True
         self._world.touch(node.app, node.root)
         self._timers.set_earliest("silence", self._world.now + PULSE_MS)
@@ -212,6 +216,7 @@ class Reports:
     def _is_offline(self, node: Node) -> None:
         if node.online or node.since is None:
             node.online, node.since = False, self._wall()
+            remember(self._outbox, node, node.since)
             self._event("node", f"{node.id} is offline", node)
             node.app.moved = True
             self._world.touch(node.app, node.root)

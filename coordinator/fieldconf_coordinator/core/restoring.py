@@ -5,7 +5,7 @@ from typing import Any
 
 from fieldconf_dsl.model import Template
 
-from . import placing, rows
+from . import lastseen, placing, rows
 from .kinds import make_kinds, work_out
 from .model import Application, World
 from .wants import Wants
@@ -38,6 +38,7 @@ def restore(world: World, wants: Wants, stored: Rows, templates: Mapping[str, Te
     for row in stored.get("tags", ()):
         if row["node"] in world.nodes:
             world.tags[row["node"]] = tuple(row["tags"])
+    lastseen.recall(world, stored.get("lastseen", ()))
     for node in world.nodes.values():
         wants.providers.refresh(node)
 

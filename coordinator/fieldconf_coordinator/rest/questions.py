@@ -12,7 +12,7 @@ from typing import Any
 
 from ..core import status
 from ..core.changes import shown_state
-from ..core.model import Application, Instance
+from ..core.model import Application, Enrolled, Instance, Node
 from ..errors import FleetError, RequestError
 from ..service.service import Service
 
@@ -228,15 +228,16 @@ def node(service: Service, now: int, asked: Asked) -> Any:
 def _node(service: Service, now: int, node_id: str) -> dict[str, Any]:
     world = service.fleet.world
     found = world.nodes.get(node_id)
-    heard = None
     if found is None:
         free = world.enrolled[node_id]
-        if free.online:
-            heard = service.wall_ms() - max(0, now - free.heard)
-        return {**status.free(free), "heard": heard}
-    if found.was_heard and found.fresh:
-        heard = service.wall_ms() - max(0, now - found.heard)
-    return {**status.node(world, found), "heard": heard}
+        return {**status.free(free), "heard": _heard(service, now, free, free.online)}
+    is_heard = found.online or (found.was_heard and found.fresh)
+    return {**status.node(world, found), "heard": _heard(service, now, found, is_heard)}
+
+
+def _heard(service: Service, now: int, one: Node | Enrolled, is_heard: bool) -> int | None:
+    """Return when a node was heard last; if not by this coordinator, then by a former one."""
+    return service.wall_ms() - max(0, now - one.heard) if is_heard else one.last
 
 
 def logs(service: Service, now: int, asked: Asked) -> list[dict[str, Any]]:

@@ -145,6 +145,16 @@ TABLES = {
             seen=_Packed,
         ),
         _table("tags", 1, node=String, tags=_Packed),
+        _table(
+            "lastseen",
+            1,
+            node=String,
+            last=Integer,
+            since=Integer,
+            info=_Packed,
+            memory=Integer,
+            address=String,
+        ),
         _table("tombstones", 1, node=String, until=Integer, pubs=_Packed),
         _table(
             "changes",

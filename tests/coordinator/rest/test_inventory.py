@@ -87,3 +87,17 @@ def test_tags_survive_a_restart_and_go_with_their_node(tmp_path):
     with served(tmp_path, dev=True) as fleet:
         assert tagged(fleet, "kept") == [nodes["/data-vm"]]
         assert [row["node"] for row in fleet.service.store.rows("tags")] == [nodes["/data-vm"]]
+
+
+def test_what_a_node_was_is_known_when_it_is_offline_after_a_restart(tmp_path):
+    with served(tmp_path, dev=True) as fleet:
+        fleet.deploy()
+        before = fleet.get("/nodes").data[0]
+        assert before["online"]
+    with served(tmp_path, dev=True, target="memory", machines_s=3600) as fleet:
+        # Whether it is made anew by now or not: what is told of it is the same.
+        after = fleet.get(f"/nodes/{before['id']}").data
+
+        for name in ("agent", "platform", "installers", "address"):
+            assert after[name] == before[name]
+        assert after["heard"] >= before["heard"] - 60_000
