@@ -4,9 +4,11 @@ import hashlib
 import json
 import tarfile
 
+import click
 import pytest
 from click.testing import CliRunner
 
+from fieldconf_coordinator.cli.images import image
 from fieldconf_coordinator.cli.main import group
 from fieldconf_firmware_images import boards, littlefs_image
 from support.coordinators import coordinator
@@ -137,6 +139,29 @@ def test_what_cannot_be_built_is_refused_in_one_sentence(desk, arguments, messag
     assert status == 1 and message in said
     assert len(said.splitlines()) == 1
     assert not (desk / "out").exists()
+
+
+def test_broker_on_the_command_line_goes_before_that_of_the_settings(desk):
+    status, said = run(desk, "unix", "--broker", "mqtt://192.168.1.11:1883")
+
+    assert status == 0, said
+    with tarfile.open(desk / "out") as archive:
+        found = json.load(archive.extractfile("settings.json"))
+    assert found == {**settings(), "broker": "mqtt://192.168.1.11:1883"}
+
+
+def test_settings_with_a_key_are_not_enrolled_anew(desk):
+    status, said = run(desk, "unix", "--anew")
+
+    assert status == 1 and "the settings have a key already: leave out --anew" in said
+
+
+def test_boards_are_completed():
+    (board,) = [one for one in image.params if one.name == "board"]
+
+    found = board.shell_complete(click.Context(image), "esp32-")
+
+    assert [one.value for one in found] == ["esp32-c3", "esp32-s3"]
 
 
 def test_settings_of_another_node_are_refused(desk):

@@ -13,7 +13,8 @@ from ..errors import RequestError
 from .client import NOT_ASKED, Client, Place
 from .common import examples, place_of, place_options
 from .enrolling import save
-from .images import Enrolling, build, image_options
+from .identities import Enrolling
+from .images import build, image_options
 from .remote import Remote, Row
 
 # What is over sooner needs no bar.

@@ -1,31 +1,26 @@
 """The command ``image``: what is written onto a board, or given to a machine at its first boot."""
 
-import json
+import functools
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
 import click
 
+from . import identities
 from .common import examples, json_option, place_of, place_options, print_json
 from .remote import Remote
 
 if TYPE_CHECKING:
-    from fieldconf_firmware_images.boards import Board
     from fieldconf_firmware_images.image import Image
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _SIZE = re.compile(r"(\d+)\s*(?:([KM])(?:i?B)?)?", re.IGNORECASE)
 _FACTORS = {"": 1, "K": 1024, "M": 1024 * 1024}
-#: What the coordinator alone says of a node.
-_IDENTITY = ("node", "key", "enrolment", "fleet", "domain", "broker")
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def _size(text: str) -> int:
@@ -34,6 +29,13 @@ def _size(text: str) -> int:
     if found is None:
         raise click.BadParameter(f"{text!r} is no size; write it as in 4MB")
     return int(found.group(1)) * _FACTORS[(found.group(2) or "").upper()]
+
+
+def _boards(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
+    """Return the names of boards that begin like this."""
+    from fieldconf_firmware_images import boards
+
+    return [name for name in boards.names() if name.startswith(begun)]
 
 
 _OPTIONS = (
@@ -62,21 +64,6 @@ _OPTIONS = (
 )
 
 
-@dataclass(frozen=True)
-class Enrolling:
-    """How a node gets the identity that its settings lack.
-
-    Attributes:
-        find: returns the coordinator.
-        anew: the node is enrolled already; it gets another key.
-        broker: as the node reaches it; None: as the settings say, else as the coordinator does.
-    """
-
-    find: Callable[[], Remote]
-    anew: bool
-    broker: str | None
-
-
 def image_options(command: F) -> F:
     """Add what says which image is meant, for `build`."""
     for option in reversed(_OPTIONS):
@@ -91,7 +78,7 @@ def image_options(command: F) -> F:
         "fieldconf image linux --settings pi.json -o user-data",
     )
 )
-@click.argument("board")
+@click.argument("board", shell_complete=_boards)
 @image_options
 @click.option("--broker", metavar="URL", help="The broker as the node reaches it.")
 @click.option(
@@ -145,9 +132,9 @@ def image(
     from fieldconf_firmware_images.errors import ImageError
     from fieldconf_firmware_images.image import save
 
-    context = click.get_current_context()
-    enrolling = Enrolling(lambda: Remote.at(place_of(context, data, server, ca)), anew, broker)
-    networks = [[name, click.prompt(f"Password of {name}", hide_input=True)] for name in wifi]
+    place = functools.partial(place_of, click.get_current_context(), data, server, ca)
+    enrolling = identities.Enrolling(lambda: Remote.at(place()), anew, broker)
+    networks = [[name, _password(name)] for name in wifi]
     try:
         if not os.access(out.absolute().parent, os.W_OK):
             raise ImageError(f"cannot write {out}: its folder is not there, or not for you")
@@ -178,6 +165,10 @@ def image(
     return 0
 
 
+def _password(network: str) -> str:
+    return str(click.prompt(f"Password of {network}", hide_input=True, err=True))
+
+
 def build(
     board: str,
     settings_file: Path | None,
@@ -187,7 +178,7 @@ def build(
     sha256: str | None,
     flash_size: int | None,
     package: str | None = None,
-    enrolling: Enrolling | None = None,
+    enrolling: identities.Enrolling | None = None,
     more: Mapping[str, Any] = MappingProxyType({}),
 ) -> "Image":
     """Return the image that the options of a command mean.
@@ -212,74 +203,15 @@ def build(
         given = firmwares.read(firmware or firmwares.find(kind), kind, sha256)
     elif firmware:
         raise ImageError(f"{kind.name} takes no firmware from here: leave out --firmware")
-    known = {**_settings(settings_file, node), **more}
     of_linux = {"package": package} if package else {}
+    known = {**identities.read(settings_file, node), **more}
     if "key" not in known:
-        if enrolling is None:
-            raise ImageError("say --settings FILE; 'fieldconf enrol NAME -o FILE' writes one")
-        if "node" not in known:
-            raise ImageError("whose image is it? Say --node NAME, or --settings FILE with a key")
-        # The key is made once: what can go wrong shall do so before.
-        broker = _broker(kind, known, enrolling) or "mqtt://gateway"
-        trial = {**known, "key": "00" * 32, "broker": broker}
-        building.build(kind, trial, given, **of_linux)
-        known = _enrolled(kind, known, enrolling)
+        identities.check_named(known, enrolling)
+    if enrolling is not None:
+        # A key is made once: what can go wrong shall do so before.
+        building.build(kind, identities.trial(kind, known, enrolling), given, **of_linux)
+        known = identities.complete(kind, known, enrolling)
     return building.build(kind, known, given, **of_linux)
-
-
-def _enrolled(board: "Board", known: Mapping[str, Any], enrolling: Enrolling) -> dict[str, Any]:
-    """Have the coordinator enrol a node; return its settings.
-
-    Raises:
-        ImageError: it could not reach the broker.
-    """
-    from fieldconf_firmware_images.errors import ImageError
-
-    remote = enrolling.find()
-    broker = _broker(board, known, enrolling)
-    found = broker or remote.client.get("/status")["broker"]["url"]
-    # A folder is likely to stay on this box.
-    if board.flashing.method != "copy" and urlsplit(found).hostname in _LOOPBACK:
-        raise ImageError(
-            f"the broker is at {found}, which is this box only; say how {board.title} reaches it: "
-            "--broker mqtt://HOST:PORT"
-        )
-    if enrolling.anew:
-        told = remote.enrol_anew(known["node"], broker)
-    else:
-        told = remote.enrol(known["node"], board.name, (), False, broker)
-    given: dict[str, Any] = told["settings"]
-    return {**given, **known, **{name: given[name] for name in _IDENTITY}}
-
-
-def _broker(board: "Board", known: Mapping[str, Any], enrolling: Enrolling) -> str | None:
-    """Return how the node reaches the broker; None: as the coordinator does."""
-    if board.network == ("none",):
-        return enrolling.broker or known.get("broker") or "serial:"
-    return enrolling.broker or known.get("broker")
-
-
-def _settings(file: Path | None, node: str | None) -> dict[str, Any]:
-    """Return the settings in a file, for a node.
-
-    Raises:
-        ImageError: they cannot be read, or are another node's.
-    """
-    from fieldconf_firmware_images.errors import ImageError
-
-    if file is None:
-        return {"node": node} if node else {}
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ImageError(f"cannot read the settings {file}: {error.strerror}") from error
-    except ValueError as error:
-        raise ImageError(f"cannot read the settings {file}: no JSON ({error})") from error
-    if not isinstance(found, dict):
-        raise ImageError(f"cannot use the settings {file}: expected an object")
-    if node and found.setdefault("node", node) != node:
-        raise ImageError(f"the settings {file} are those of {found['node']}, not of {node}")
-    return found
 
 
 COMMANDS = (image,)
