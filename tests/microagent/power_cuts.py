@@ -12,6 +12,7 @@ import sys
 
 sys.path.insert(0, sys.argv[1])
 import vfs
+
 from fieldconf_microagent import settings
 from fieldconf_microagent.host import BOOT, STATE
 from fieldconf_microagent.store import Store
