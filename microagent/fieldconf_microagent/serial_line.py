@@ -128,8 +128,7 @@ class SerialLine:
     def _listen(self) -> None:
         now = self._clock.now_ms()
         heard = bytearray()
-        # What is not taken from here is not read: then the port, or the gateway, has to wait.
-        while len(heard) < _BLOCK and len(self._line.received) < _BLOCK:
+        while len(heard) < _BLOCK:
             for _ in self._ready(0):
                 count = self._input.readinto(self._room)
                 if not count:

@@ -116,6 +116,18 @@ def test_no_more_is_taken_than_there_is_room_for(board, gateway):
     assert board.write(b"x") == 1
 
 
+def test_writing_goes_on_though_nobody_reads(board, gateway):
+    opened(board, gateway)
+    for _ in range(20):
+        gateway.line.send(b"y" * 500)
+        carry(board, gateway, 2)
+    assert gateway.line.room() == 0
+
+    for _ in range(20):
+        carry(board, gateway, 2)
+        assert board.write(b"x" * 100) == 100
+
+
 def test_end_that_the_gateway_tells_is_read_behind_all_that_came(board, gateway):
     opened(board, gateway)
     gateway.line.send(b"last")
