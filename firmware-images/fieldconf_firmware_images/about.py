@@ -1,5 +1,6 @@
 """What an image tells people of itself, in rows of (what, about it); never a secret."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,7 +43,8 @@ def partition(held: Mapping[str, bytes], content: bytes, where: FileSystem) -> R
 def settings(known: Mapping[str, Any]) -> Row:
     """Tell who the node is."""
     parts = [
-        f"broker {known.get('broker')}",
+        # Nobody needs a password in an address, but somebody will write one.
+        f"broker {re.sub('//.*@', '//', str(known.get('broker')))}",
         f"key with fingerprint {agent_files.fingerprint(known)}",
     ]
     if known.get("fleet"):

@@ -143,7 +143,7 @@ def _as_files(order: _Order) -> Image:
     if order.board.filesystem.kind == "posix":
         usage = "tar -xf OUT -C FOLDER, then in FOLDER: micropython main.py"
     else:
-        usage = "tar -xf OUT, then copy the files onto the board"
+        usage = "tar -xf OUT and copy the files onto the board, or have 'fieldconf flash' do it"
         rows.append(about.network(order.settings))
     return Image(
         board=order.board,

@@ -223,6 +223,9 @@ def test_summary_tells_what_is_inside_but_no_secrets(agent):
     assert "key with fingerprint " in told
     assert KEY not in told and "hunter2" not in told
 
+    told = "\n".join(build("unix", broker="mqtt://n7:hunter2@gateway:1883").summary())
+    assert "broker mqtt://gateway:1883, " in told and "hunter2" not in told
+
 
 def test_board_without_a_network_speaks_over_its_line(agent):
     with pytest.raises(ImageError, match=r"pyboard v1\.1 .* has no network: it speaks over its"):
