@@ -100,6 +100,8 @@ class Host:
         self.agent = agent
         self.link = link
         self.runner = runner
+        # Only the runner for boards calls recipes by the clock.
+        self._runner_wake = getattr(runner, "next_wake", None)
         self.fetcher = fetcher
         self.store = store
         self._now_ms = now_ms
@@ -195,7 +197,8 @@ class Host:
         for date in dates:
             if date is not None:
                 longest_ms = min(longest_ms, max(0, date - now))
-        return longest_ms
+        wake = self._runner_wake() if self._runner_wake else None
+        return longest_ms if wake is None else min(longest_ms, wake)
 
     # -- what happens
 
@@ -298,6 +301,7 @@ class Host:
 
     def _run(self, request: "dict[str, Any]") -> None:
         digest = request["digest"]
+        request["node"] = self._node
         request["recipe_dir"] = self.fetcher.folder(digest) if digest else None
         self.runner.start(request)
 

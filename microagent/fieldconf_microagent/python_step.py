@@ -10,7 +10,7 @@ import marshal
 import os
 import sys
 
-from .recipe import Instance, load, step_of
+from .recipe import ENDING, Instance, load, step_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,13 +28,28 @@ def main() -> int:
     # The first entry is the folder that this package was found in.
     sys.path[0] = recipe_dir
     os.chdir(recipe_dir)
+    if request["step"] in ENDING:
+        _timers().end(data_dir)
+    timers: "list[Any]" = []
+    instance = Instance(request, data_dir, _print_line, lambda ms, f: timers.append((ms, f)))
     try:
-        return run(Instance(request, data_dir, _print_line))
+        status = run(instance)
+        if timers:
+            _timers().end(data_dir)
+            _timers().begin(data_dir, timers)
+        return status
     except SystemExit as error:
         return _exit_status(error)
     except BaseException as error:
         _print_error(error)
         return 1
+
+
+def _timers() -> "Any":
+    """Most recipes do without them, and start sooner so."""
+    from . import python_timers
+
+    return python_timers
 
 
 def run(instance: Instance) -> int:

@@ -25,6 +25,9 @@ STEPS = ("deploy", "start", "update", "stop", "undeploy", "check", "upgrade")
 #: `check`, which would only fill the log.
 NOT_SIMULATED = ("check", "upgrade")
 
+#: What `Instance.every` asked for ends with these.
+ENDING = ("start", "stop", "undeploy", "upgrade")
+
 #: Where templates are rendered to, inside the data folder of an instance.
 RENDERED = "rendered"
 
@@ -39,7 +42,9 @@ class Instance:
     """One instance at the time of one step; the only argument of a recipe's functions.
 
     Attributes:
-        path, name, component: which instance this is, such as ``/vm1/web``, ``web``, ``Web``.
+        node: id of the node that it runs on.
+        instance, name, component: which instance this is, such as ``/vm1/web``, ``web``, ``Web``.
+        path: the same as `instance`.
         application: name of the application.
         step: name of the function that is called.
         exports: ``{"port": "10000"}``, values are strings.
@@ -54,9 +59,15 @@ class Instance:
     """
 
     def __init__(
-        self, request: "dict[str, Any]", data_dir: str, log: "Callable[[str], None]"
+        self,
+        request: "dict[str, Any]",
+        data_dir: str,
+        log: "Callable[[str], None]",
+        every: "Callable[[int, Callable[[], object]], None]",
     ) -> None:
+        self.node: str = request.get("node", "")
         self.path: str = request["path"]
+        self.instance = self.path
         self.name: str = request["name"]
         self.component: str = request["component"]
         self.application: str = request["application"]
@@ -70,10 +81,20 @@ class Instance:
         self.rendered_dir = data_dir + "/" + RENDERED
         self.recipe_dir: str = request["recipe_dir"]
         self._log = log
+        self._every = every
 
     def log(self, text: str) -> None:
         """Write a line to the log of this instance."""
         self._log(str(text))
+
+    def every(self, ms: int, function: "Callable[[], object]") -> None:
+        """Have `function` called every `ms` milliseconds, until the instance is stopped.
+
+        Called from `start`. When `update` calls this, its calls take the place of those before.
+        The function returns soon; an exception goes to the log, and the next call comes all the
+        same. Calls that are late are not made up for.
+        """
+        self._every(ms, function)
 
 
 def load(recipe_dir: str) -> "dict[str, Any] | None":

@@ -8,7 +8,7 @@ Instances that run the same recipe share its name space: what they keep belongs 
 """
 
 from . import compat
-from .recipe import NOT_SIMULATED, Instance, folder_name, load, step_of
+from .recipe import ENDING, NOT_SIMULATED, Instance, folder_name, load, step_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ class InlineRunner:
         # Name space of a recipe by its folder, and which folder each instance uses.
         self._spaces: dict[str, Any] = {}
         self._used: dict[str, str] = {}
+        # [when, pause, function, path] of what recipes want to be called every so often.
+        self._timers: list[list[Any]] = []
 
     def start(self, request: "dict[str, Any]") -> None:
         path = request["path"]
@@ -60,6 +62,7 @@ class InlineRunner:
             self._begin(self._waiting.pop(0))
         if self._async:
             self._tend(self._async)
+        self._ring()
         results = self._results
         self._results = []
         if self.busy():
@@ -75,16 +78,25 @@ class InlineRunner:
     def busy(self) -> int:
         return len(self._waiting) + (len(self._async) if self._async is not None else 0)
 
+    def next_wake(self) -> "int | None":
+        """Return how many ms from now something is to be called that a recipe asked for."""
+        if not self._timers:
+            return None
+        first: int = min([timer[0] for timer in self._timers])
+        return max(0, first - self._clock.now_ms())
+
     def data_dir(self, path: str) -> str:
         return self._root + "/" + folder_name(path)
 
     def forget(self, path: str) -> None:
         self._used.pop(path, None)
+        self._drop_timers(path)
         self._drop_spaces()
         compat.remove_tree(self.data_dir(path))
 
     def close(self) -> None:
         self._waiting = []
+        self._timers = []
         if self._async is not None:
             self._async.close()
             self._async = None
@@ -132,6 +144,8 @@ class InlineRunner:
             return "done", None
         if installer != "python":
             raise ValueError("cannot run steps with the installer '%s' here" % installer)
+        if step in ENDING:
+            self._drop_timers(path)
         function = self._function(request)
         if function is None:
             return "absent", None
@@ -164,7 +178,29 @@ class InlineRunner:
         compat.makedirs(data_dir)
         render_recipe(request, data_dir)
         compat.unload("rendering", "variables", "mustache")
-        return Instance(request, data_dir, lambda text: self._log(path, step, text))
+
+        def every(ms: int, function: "Callable[[], object]") -> None:
+            # The first one of a step takes the place of all those before.
+            if "timed" not in request:
+                request["timed"] = True
+                self._drop_timers(path)
+            self._timers.append([self._clock.now_ms() + ms, ms, function, path])
+
+        return Instance(request, data_dir, lambda text: self._log(path, step, text), every)
+
+    def _drop_timers(self, path: str) -> None:
+        self._timers = [timer for timer in self._timers if timer[3] != path]
+
+    def _ring(self) -> None:
+        """Call what is due; what fails is told and called again."""
+        now = self._clock.now_ms()
+        for timer in self._timers:
+            if timer[0] <= now:
+                timer[0] = max(timer[0] + timer[1], now + 1)
+                try:
+                    timer[2]()
+                except Exception as error:
+                    self._log(timer[3], "every", _told(error))
 
     def _log(self, path: str, step: str, text: str) -> None:
         line = (text + "\n").encode()

@@ -1,6 +1,11 @@
 """Python recipes in processes of their own."""
 
+import os
+
 import pytest
+
+from support import waiting
+from support.recipes import lives
 
 
 def test_a_python_recipe_is_called_with_the_instance(recipe):
@@ -71,3 +76,48 @@ def test_a_python_recipe_takes_values_of_any_length(recipe):
 
     assert recipe.run(installer="python", exports={"big": "x" * 1_000_000}) == ("done", "")
     assert recipe.log() == b"1000000\n"
+
+
+TIMED = """
+def start(instance):
+    def tick():
+        print(instance.node, instance.instance, flush=True)
+        raise OSError("sensor is away")
+    instance.every(20, tick)
+
+def update(instance):
+    instance.every(20, lambda: print("updated", flush=True))
+"""
+
+
+def test_a_function_is_called_every_so_often_until_the_instance_stops(recipe):
+    recipe.write("recipe.py", TIMED)
+    log = recipe.data_root / "vm1+web/every.log"
+    pid = log.with_name("every.pid")
+
+    assert recipe.run(installer="python", node="n1") == ("done", "")
+    first = pid_in_first_word(pid)
+    waiting.until(lambda: log.read_text().count("n1 /vm1/web") >= 3)
+    assert "sensor is away" in log.read_text()
+
+    assert recipe.run("update", installer="python") == ("done", "")
+    waiting.until(lambda: not lives(first))
+    waiting.until(lambda: log.read_text().startswith("updated"))
+
+    second = pid_in_first_word(pid)
+    assert recipe.run("stop", installer="python") == ("absent", "")
+    waiting.until(lambda: not lives(second))
+    assert not pid.exists()
+
+
+def pid_in_first_word(file):
+    waiting.until(lambda: file.exists() and file.read_text().split())
+    return int(file.read_text().split()[0])
+
+
+def test_a_stranger_with_the_number_of_the_former_process_is_left_alone(recipe):
+    recipe.write("recipe.py", "def stop(instance):\n    pass\n")
+    recipe.run("start", installer="python")
+    (recipe.data_root / "vm1+web/every.pid").write_text(f"{os.getpid()} 1")
+
+    assert recipe.run("stop", installer="python") == ("done", "")

@@ -244,3 +244,54 @@ def test_the_log_is_bounded():
         assert log.endswith(b"[more was left out]\n")
         assert stage.run("start") == ("done", "")
         assert stage.log().startswith(b"line\n")
+
+
+TIMED = """
+calls = []
+
+def start(instance):
+    instance.every(10, lambda: tick(instance))
+    instance.every(15, fail)
+
+def tick(instance):
+    calls.append(1)
+    instance.log(instance.node + " " + instance.instance)
+
+def fail():
+    raise OSError("sensor is away")
+
+def update(instance):
+    instance.every(5, lambda: instance.log("updated"))
+
+def stop(instance):
+    pass
+"""
+
+
+def rung(stage, least):
+    """Return what the functions logged, once there are so many lines."""
+    found = []
+    clock = compat.Clock()
+    while len(found) < least:
+        assert clock.now_ms() < 5000, found
+        stage.runner.poll()
+        found.extend((step, text) for _, step, text in stage.runner.logs())
+    return found
+
+
+def test_functions_are_called_every_so_often_until_the_instance_stops():
+    with Stage(TIMED) as stage:
+        assert stage.runner.next_wake() is None
+        stage.run("start", node="n1")
+        assert 0 <= stage.runner.next_wake() <= 10
+
+        found = rung(stage, 6)
+        assert ("start", b"n1 /vm/web\n") in found
+        assert [text for step, text in found if step == "every" and b"sensor is away" in text]
+
+        stage.run("update")
+        stage.runner.logs()
+        assert set(rung(stage, 3)) == {("update", b"updated\n")}
+
+        stage.run("stop")
+        assert stage.runner.next_wake() is None
