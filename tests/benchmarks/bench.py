@@ -18,15 +18,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-SOURCES = [str(ROOT / part) for part in ("coordinator", "microagent", "dsl", "targets")]
+_PARTS = ("coordinator", "microagent", "dsl", "targets", "firmware-images")
+SOURCES = [str(ROOT / part) for part in _PARTS]
 # This working copy is measured, in processes that are started too, whatever is installed.
 sys.path[:0] = [*SOURCES, str(ROOT / "tests/benchmarks"), str(ROOT / "tests")]
 os.environ["PYTHONPATH"] = os.pathsep.join(SOURCES)
 
-from fieldconf_coordinator import recipes  # noqa: E402
 from fieldconf_coordinator.cli.client import local  # noqa: E402
 from fieldconf_coordinator.cli.remote import Remote  # noqa: E402
 from fieldconf_coordinator.errors import RequestError  # noqa: E402
+from fieldconf_coordinator.service import recipes  # noqa: E402
 from fieldconf_microagent import codec, envelope, topics  # noqa: E402
 from fieldconf_microagent.link_paho import PahoLink  # noqa: E402
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import bench
 
-NAMES = ("reaction", "fleet", "onefile", "memory", "board", "check", "rest")
+NAMES = ("reaction", "fleet", "onefile", "memory", "board", "serial_lines", "check", "rest")
 
 
 def main():
