@@ -123,7 +123,7 @@ def _check_chip(esp: Any, port: str, chip: str) -> None:
     if found.lower().replace("-", "") != chip.lower().replace("-", ""):
         raise FlashError(
             f"the board at {port} has the chip {found}, the image is for {chip}",
-            f"make the image for a board with {found}: 'fieldconf boards' lists them",
+            f"take another board, or say --board with one that has {found}",
             kind="wrong-chip",
         )
 

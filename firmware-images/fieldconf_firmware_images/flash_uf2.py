@@ -181,6 +181,6 @@ def _not_copied(drive: Drive, error: OSError) -> FlashError:
 def _wrong_board(drive: Drive, wanted: str) -> FlashError:
     return FlashError(
         f"the drive {drive.folder} is of the board {drive.board}, the image is for {wanted}",
-        "plug in the right board, or make the image for this one: 'fieldconf boards' lists them",
+        "plug in the right board, or say --board for this one",
         kind="wrong-chip",
     )

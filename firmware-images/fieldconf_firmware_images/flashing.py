@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import flash_esp, flash_repl, flash_uf2, ports
+from .boards import Board
 from .flash_errors import FlashError, LineLost, NoSense
 from .image import Image
 from .raw_repl import RawRepl
@@ -50,15 +51,24 @@ class Order:
     patience_s: float = 90.0
 
 
-def look(port: str, method: str) -> None:
+def look(port: str, board: Board, method: str) -> None:
     """Refuse what can be seen to fail, before an image is made or a node enrolled.
 
     Raises:
-        FlashError: there is no such port, or it cannot be used.
+        FlashError: there is no such way, or no such port, or it cannot be used.
     """
-    if method in ("esptool", REPL):
+    if method not in _WAYS:
+        raise FlashError(
+            f"{board.title}: this is not flashed",
+            f"make its image with 'fieldconf image {board.name}'",
+            kind="no-way",
+        )
+    if method == "uf2":
+        if flash_uf2.board_of(Path(port)) is None and _known_drive(port, _name(board)) is None:
+            ports.check(ports.chosen(port))
+    elif method != "copy":
         ports.check(ports.chosen(port))
-    elif method == "copy" and not Path(port).is_dir():
+    elif not Path(port).is_dir():
         raise FlashError(
             f"{port} is no folder",
             "this board has a folder for its flash: make one and name it",
@@ -74,14 +84,8 @@ def flash(order: Order, advance: Advance, tell: Tell) -> None:
             "no-hello": the board holds everything, but was not heard.
         KeyboardInterrupt: nothing is left open.
     """
-    way = _WAYS.get(order.method)
-    if way is None:
-        raise FlashError(
-            f"{order.image.board.title} is not flashed",
-            f"make its image with 'fieldconf image {order.image.board.name}'",
-            kind="no-way",
-        )
-    way(order, advance, tell)
+    look(order.port, order.image.board, order.method)
+    _WAYS[order.method](order, advance, tell)
 
 
 def _by_esptool(order: Order, advance: Advance, tell: Tell) -> None:
@@ -122,9 +126,8 @@ def _tell_outcome(outcome: flash_repl.Outcome, tell: Tell) -> None:
 
 
 def _by_uf2(order: Order, advance: Advance, tell: Tell) -> None:
-    board, content = order.image.board, order.image.merged
-    wanted = board.flashing.drive
-    assert wanted is not None and content is not None
+    content, wanted = order.image.merged, _name(order.image.board)
+    assert content is not None
     drive = _drive(order.port, wanted, tell)
     before = _names()
     _ask(order)
@@ -147,9 +150,9 @@ def _drive(port: str, wanted: str, tell: Tell) -> flash_uf2.Drive:
     board = flash_uf2.board_of(folder)
     if board is not None:
         return flash_uf2.Drive(folder, folder, board)
-    there = flash_uf2.drives()
-    if port == ports.AUTO and (there or len(_names()) != 1):
-        return flash_uf2.chosen(wanted, there)
+    drive = _known_drive(port, wanted)
+    if drive is not None:
+        return drive
     name = ports.chosen(port)
     tell(f"asking the MicroPython at {name} for its boot loader")
     with SerialLine(name) as line:
@@ -158,6 +161,23 @@ def _drive(port: str, wanted: str, tell: Tell) -> flash_uf2.Drive:
     while not flash_uf2.drives() and time.monotonic() < deadline:
         time.sleep(_LOOK_S)
     return flash_uf2.chosen(wanted, flash_uf2.drives())
+
+
+def _known_drive(port: str, wanted: str) -> flash_uf2.Drive | None:
+    """Return the drive that ``auto`` means; None if a board has to be asked to become one.
+
+    Raises:
+        FlashError: there is neither.
+    """
+    there = flash_uf2.drives()
+    if port != ports.AUTO or (not there and len(_names()) == 1):
+        return None
+    return flash_uf2.chosen(wanted, there)
+
+
+def _name(board: Board) -> str:
+    assert board.flashing.drive is not None
+    return board.flashing.drive
 
 
 def _to_boot_loader(line: SerialLine) -> None:
@@ -198,7 +218,6 @@ def _read_back(line: SerialLine, order: Order, advance: Advance, tell: Tell) -> 
 
 def _by_copy(order: Order, advance: Advance, tell: Tell) -> None:
     """Put the files into the folder of the desktop's MicroPython, each at once or not at all."""
-    look(order.port, order.method)
     _ask(order)
     folder, written = Path(order.port), 0
     files = order.image.files

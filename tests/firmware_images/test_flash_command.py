@@ -1,11 +1,10 @@
 """``fieldconf flash`` as a user runs it: what it says, when it ends well, and when it does not."""
 
 import json
+import os
 import re
 import signal
-import subprocess
 import threading
-import time
 
 import pytest
 
@@ -29,37 +28,45 @@ def desk(tmp_path):
     return tmp_path
 
 
-def start(desk, *words):
-    return subprocess.Popen(
-        commands.command("flash", *words), cwd=desk, env=commands.environment(desk / "nobody"),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
-    )  # fmt: skip
+@pytest.fixture
+def run(agent, desk, monkeypatch, capsys):
+    """Runs the command in this process; the agent is compiled once for all tests."""
+    plain = commands.in_process(monkeypatch, capsys)
+
+    def run(port, *words):
+        words = (port, "--settings", desk / "n7.json", *words)
+        status, out, err = plain("flash", *words, FIELDCONF_DATA=desk / "nobody")
+        assert KEY not in out + err
+        return status, out, err
+
+    return run
 
 
-def run(desk, *words):
-    process = start(desk, *words)
-    out, err = process.communicate(timeout=60)
-    assert KEY not in out + err
-    return process.returncode, out, err
-
-
-def test_a_board_is_flashed_and_what_was_done_is_told(desk, board):
-    status, out, err = run(desk, board.port, "--settings", "n7.json")
+def test_a_board_is_flashed_and_what_was_done_is_told(run, board):
+    status, out, err = run(board.port)
 
     assert status == 0, err
     lines = out.splitlines()
     assert lines[0] == f"flashing {board.port} through the REPL"
     assert re.fullmatch(r"the board runs MicroPython 1\.\S+ on .*, \d+ KB free", lines[1])
     assert re.fullmatch(r"\d+ files written and read back", lines[2])
-    assert err == "not waiting for the node to say hello: no coordinator is reached\n"
+    first = "not waiting for the node to say hello: no coordinator is reached"
+    assert err.splitlines()[0] == first
     assert json.loads((board.folder / "settings.json").read_text()) == settings()
 
 
-def test_an_error_says_what_to_do(desk):
-    status, out, err = run(desk, "/dev/ttyUSB99", "--settings", "n7.json", "--no-wait")
+def test_an_error_says_what_to_do(run):
+    status, out, err = run("/dev/ttyUSB99", "--no-wait")
 
     assert (status, out) == (1, "")
     assert err.startswith("error: there is no port /dev/ttyUSB99\nhint: is the board plugged in?")
+
+
+def test_what_is_not_flashed_is_told_what_to_do_instead(run):
+    status, out, err = run("auto", "--board", "linux")
+
+    assert (status, out) == (1, "")
+    assert "this is not flashed\nhint: make its image with 'fieldconf image linux'" in err
 
 
 @pytest.mark.parametrize(("after_s", "shown"), [(0, "writing\n"), (3600, "")])
@@ -75,31 +82,26 @@ def test_a_bar_is_shown_for_what_takes_longer(monkeypatch, capsys, after_s, show
     assert (printed.out, printed.err) == ("done\n", shown)
 
 
-def test_ctrl_c_is_told_and_mended_by_running_it_again(desk, board):
-    begun, pressed = threading.Event(), threading.Event()
+def test_ctrl_c_is_told_and_mended_by_running_it_again(run, board):
+    pressed = threading.Event()
 
-    def slow(from_board, data):
-        if b"a2b_base64" in data:
-            begun.set()
-        if begun.is_set() and not pressed.is_set():
-            time.sleep(0.01)
+    def press(from_board, data):
+        if b"a2b_base64" in data and not pressed.is_set():
+            pressed.set()
+            os.kill(os.getpid(), signal.SIGINT)
         return data
 
-    board.spoil = slow
-    process = start(desk, board.port, "--settings", "n7.json", "--no-wait")
-    assert begun.wait(30)
-    process.send_signal(signal.SIGINT)
-    pressed.set()
-    out, err = process.communicate(timeout=30)
+    board.spoil = press
+    first = run(board.port, "--no-wait")
     left = {path.name for path in board.folder.rglob("*")}
-    status, again, _ = run(desk, board.port, "--settings", "n7.json", "--no-wait")
+    second = run(board.port, "--no-wait")
 
-    assert process.returncode == 130, out + err
-    assert err.splitlines()[-1] == (
+    assert first[0] == 130
+    assert first[2].splitlines()[-1] == (
         "stopped; the same command goes on where this one did, and the board waits for it"
     )
     assert "main.py" not in left and "fieldconf.part" not in left
-    assert status == 0 and "files written and read back" in again
+    assert second[0] == 0 and "files written and read back" in second[1]
 
 
 class Remote:

@@ -229,6 +229,6 @@ def test_a_folder_gets_the_files_of_the_desktops_board(agent, tmp_path):
 def test_what_has_a_disk_is_not_flashed(agent):
     image = building.build(boards.load("linux"), settings())
 
-    with pytest.raises(FlashError, match="is not flashed") as caught:
+    with pytest.raises(FlashError, match="this is not flashed") as caught:
         flash(image, "auto")
     assert caught.value.hint == "make its image with 'fieldconf image linux'"

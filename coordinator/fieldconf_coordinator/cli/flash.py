@@ -88,10 +88,11 @@ def flash(
 
     bars = Bars()
     try:
-        method = boards.load(board).flashing.method
+        kind = boards.load(board)
+        method = kind.flashing.method
         if files_only and method != "none":
             method = flashing.REPL
-        flashing.look(port, method)
+        flashing.look(port, kind, method)
         image = build(
             board,
             settings_file,
