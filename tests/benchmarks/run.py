@@ -17,7 +17,17 @@ from pathlib import Path
 
 import bench
 
-NAMES = ("reaction", "fleet", "onefile", "memory", "board", "serial_lines", "check", "rest")
+NAMES = (
+    "reaction",
+    "fleet",
+    "onefile",
+    "memory",
+    "board",
+    "serial_lines",
+    "check",
+    "rest",
+    "installers",
+)
 
 
 def main():
