@@ -45,6 +45,8 @@ def test_a_package_imports_only_those_below_it(part):
         "microagent/fieldconf_microagent/agent.py",
         "microagent/fieldconf_microagent/tree.py",
         "microagent/fieldconf_microagent/imports.py",
+        "microagent/fieldconf_microagent/serial_frames.py",
+        "targets/fieldconf_targets/bridge_text.py",
         "coordinator/fieldconf_coordinator/core/fleet.py",
         "firmware-images/fieldconf_firmware_images/board_schema.py",
         "firmware-images/fieldconf_firmware_images/uf2.py",

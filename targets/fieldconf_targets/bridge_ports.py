@@ -38,16 +38,14 @@ class Port:
     """The port at `path`, or wherever the board is that was found there.
 
     Args:
-        path: such as ``/dev/ttyACM0``, or a link to it.
-        speed: bits a second, for boards behind a real UART.
+        path: such as ``/dev/ttyACM0``, or a link to it; ``/dev/ttyUSB0@9600`` runs at 9,600 bits a
+            second, which only matters for boards behind a real UART.
         ports: what `comports` returns.
     """
 
-    def __init__(
-        self, path: str, speed: int = SPEED, ports: Callable[[], Iterable[Any]] = comports
-    ) -> None:
-        self.path = path
-        self._speed = speed
+    def __init__(self, path: str, ports: Callable[[], Iterable[Any]] = comports) -> None:
+        self.path, _, speed = path.partition("@")
+        self._speed = int(speed) if speed.isdigit() else SPEED
         self._ports = ports
         self._board: tuple[Any, ...] | None = None
 

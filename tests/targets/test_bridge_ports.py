@@ -38,6 +38,14 @@ def test_port_is_opened_for_one_alone(device):
     port.open().close()
 
 
+@pytest.mark.parametrize(("speed", "wanted"), [("", 115200), ("@9600", 9600)])
+def test_port_is_as_fast_as_said(device, speed, wanted):
+    opened = Port(device + speed, ports=list).open()
+
+    assert (opened.name, opened.baudrate) == (device, wanted)
+    opened.close()
+
+
 def test_missing_port_is_told(tmp_path):
     with pytest.raises(PortError, match=r"none is not there: is the board plugged in\?"):
         Port(str(tmp_path / "none"), ports=list).open()
