@@ -2,7 +2,10 @@
 
 # Asks host $1 at port $2 for page $3: status 0 if the answer begins with HTTP status 200.
 answers() {
-    exec 3<>"/dev/tcp/$1/$2" || exit 1
+    if ! { exec 3<>"/dev/tcp/$1/$2"; } 2>/dev/null; then
+        echo "nobody answers at $1:$2"
+        exit 1
+    fi
     printf 'GET %s HTTP/1.0\r\n\r\n' "$3" >&3
     read -r -t 5 _ status _ <&3
     [ "$status" = 200 ] && return

@@ -3,4 +3,4 @@
 
 . "$FIELDCONF_FILES_DIR/process.sh"
 lives || exit 1
-exec 3<>"/dev/tcp/$ip/$port"
+{ exec 3<>"/dev/tcp/$ip/$port"; } 2>/dev/null || { echo "it does not listen"; exit 1; }
