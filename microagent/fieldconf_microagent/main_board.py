@@ -10,7 +10,9 @@ from . import compat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .board import Board
     from .fetch import Fetcher
+    from .host import Host
 
 #: Exit status when the settings are refused.
 REFUSED = 2
@@ -24,27 +26,38 @@ def main(folder: str) -> int:
     """Run the agent of this folder; return the exit status when it is told to go."""
     if hasattr(gc, "threshold"):
         gc.threshold(_COLLECT_EVERY)
-    from . import startup
+    while True:
+        from . import startup
 
-    try:
-        host, board = startup.assembled(folder, Recipes(folder), _log)
-    except ValueError as error:
-        _log("error", str(error))
-        return REFUSED
-    compat.unload("startup", "settings", "compat_rare")
-    gc.collect()
+        try:
+            host, board = startup.assembled(folder, Recipes(folder), _log)
+        except ValueError as error:
+            _log("error", str(error))
+            return REFUSED
+        compat.unload("startup", "settings", "compat_rare")
+        gc.collect()
+        if not _run(host, board).startswith("restart"):
+            return 0
+
+
+def _run(host: "Host", board: "Board | None") -> str:
+    """Run until the agent ends; return why. A board does not return when it shall restart."""
     if board is None:
-        _log("info", host.run())
-        return 0
+        reason = host.run()
+        _log("info", reason)
+        return reason
     try:
-        _log("info", host.run(board.tend))
+        reason = host.run(board.tend)
+        _log("info", reason)
+        if reason.startswith("restart"):
+            board.restart()
     except Exception as error:
         _log("error", compat.error_text(error))
         board.restart()
     finally:
         # Also when somebody asks for the REPL.
         board.release()
-    return 0
+    return ""
 
 
 class Recipes:
