@@ -91,27 +91,35 @@ def _is_module(name: str) -> bool:
 
 
 def _command(request: Request, data_dir: str, more: "list[str]") -> "Command | None":
-    recipe_dir, step = request["recipe_dir"], request["step"]
-    class_name = class_of(recipe_dir, step)
+    class_name = class_of(request["recipe_dir"], request["step"])
     if class_name is None:
         return None
     private = os.path.join(data_dir, ".puppet")
     os.makedirs(private, mode=0o700, exist_ok=True)
     manifest = os.path.join(private, "step.pp")
     _write(manifest, code(class_name, request))
-    target = os.path.join(data_dir, "modules")
-    modulepath = _modulepath(recipe_dir, target)
-    argv = ["puppet", "apply", "--verbose", "--detailed-exitcodes", "--color=false", *more]
-    # Reports would heap up, and what a Puppet agent of this machine has noted is its own.
-    argv += ["--reports", "none", "--vardir", os.path.join(private, "var")]
-    argv += ["--modulepath", modulepath, manifest]
-    cwd = recipe_dir
-    if step in ("deploy", "upgrade") and os.path.isfile(os.path.join(recipe_dir, FILE)):
-        module = ["-B", "-m", "fieldconf_microagent.installer_puppet_modules"]
-        argv = [sys.executable, *module, recipe_dir, target, modulepath, "--", *argv]
-        cwd = _PACKAGE_DIR
+    argv, cwd = _command_line(request, data_dir, os.path.join(private, "var"))
     env = {**short_environment(request, data_dir), **_facts(request, data_dir), "PATH": _path()}
+    if not os.access(os.path.expanduser("~"), os.W_OK):
+        # A service's user may have no home, and Puppet does not begin without a folder there.
+        env["HOME"] = private
+    argv += [*more, manifest]
     return Command(argv, cwd, env, temporary=manifest, good=(0, 2), called=class_name)
+
+
+def _command_line(request: Request, data_dir: str, var: str) -> "tuple[list[str], str]":
+    """Return what to run, but for the manifest, and where."""
+    recipe_dir, target = request["recipe_dir"], os.path.join(data_dir, "modules")
+    modulepath = _modulepath(recipe_dir, target)
+    argv = ["puppet", "apply", "--verbose", "--detailed-exitcodes", "--color=false"]
+    # Reports would heap up, and what a Puppet agent of this machine has noted is its own.
+    argv += ["--reports", "none", "--vardir", var, "--publicdir", os.path.join(var, "public")]
+    argv += ["--modulepath", modulepath]
+    is_new = request["step"] in ("deploy", "upgrade")
+    if not is_new or not os.path.isfile(os.path.join(recipe_dir, FILE)):
+        return argv, recipe_dir
+    module = ["-B", "-m", "fieldconf_microagent.installer_puppet_modules"]
+    return [sys.executable, *module, recipe_dir, target, modulepath, "--", *argv], _PACKAGE_DIR
 
 
 def _facts(request: Request, data_dir: str) -> "dict[str, str]":

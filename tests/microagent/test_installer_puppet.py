@@ -2,6 +2,9 @@
 
 import json
 import os
+import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -78,12 +81,23 @@ def test_a_node_without_puppet_says_so(monkeypatch, tmp_path):
     assert told == "needs puppet: install the package puppet-agent"
 
 
-def test_exit_statuses_are_told_in_words(recipe, tmp_path):
-    recipe.write(MODULE + "init.pp", "")
+def command(recipe, data):
+    recipe.write(MODULE + "init.pp", "class roboconf_web($runningState) { notify { 'hello': } }")
     request = {"recipe_dir": str(recipe.folder), "step": "start", "exports": {}, "imports": {}}
     request |= {"path": "/web", "name": "web", "component": "Web", "application": "shop"}
+    return installer_puppet.INSTALLER.command(request, str(data))
 
-    todo = installer_puppet.INSTALLER.command(request, str(tmp_path))
+
+def test_an_agent_without_a_home_gives_puppet_one(recipe, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert command(recipe, tmp_path).env["HOME"] == str(tmp_path)
+
+    monkeypatch.setenv("HOME", "/nonexistent")
+    assert command(recipe, tmp_path).env["HOME"] == str(tmp_path / ".puppet")
+
+
+def test_exit_statuses_are_told_in_words(recipe, tmp_path):
+    todo = command(recipe, tmp_path)
 
     outcomes = {status: installer_puppet.INSTALLER.outcome(todo, status) for status in range(7)}
     assert outcomes[0] == outcomes[2] == ("done", "")
@@ -276,3 +290,22 @@ def test_a_step_that_is_cancelled_leaves_no_child(recipe, tmp_path):
 
     assert recipe.end_of()[0] == "cancelled"
     waiting.until(lambda: not lives(child))
+
+
+@needs_puppet
+def test_puppet_runs_for_a_user_without_a_home(recipe, monkeypatch):
+    monkeypatch.setenv("HOME", "/nonexistent")
+    somebody = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
+    # Everybody may go there, unlike to the folders of tests.
+    with tempfile.TemporaryDirectory() as folder:
+        recipe.folder = Path(folder, "recipe")
+        todo = command(recipe, folder)
+        for file in [Path(folder), *Path(folder).rglob("*")]:
+            os.chown(file, 65534, 65534) if somebody else None
+
+        done = subprocess.run(
+            todo.argv, cwd=todo.cwd, env=todo.env, stdout=subprocess.PIPE, **somebody
+        )
+
+        assert done.returncode in todo.good, done.stdout
+        assert b"hello" in done.stdout
