@@ -130,6 +130,8 @@ class Board:
         if self.filesystem.fixed or self.filesystem.offset is None:
             raise BoardError(f"{self.name} has one size of flash only; leave out the size")
         rest = size - self.filesystem.offset - self.filesystem.reserved
+        if size % self.filesystem.block_size:
+            raise BoardError(f"{self.name}: no flash has {size} bytes; write 16MB, for example")
         if rest < 2 * self.filesystem.block_size:
             raise BoardError(f"{self.name}: a flash of {size} bytes has no room for files")
         return replace(self, flash_size=size, filesystem=replace(self.filesystem, size=rest))

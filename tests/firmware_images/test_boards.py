@@ -73,6 +73,11 @@ def test_flash_without_room_for_files_is_refused():
         parse(GOOD).with_flash_size(0x100000)
 
 
+def test_odd_size_of_flash_is_refused():
+    with pytest.raises(BoardError, match="mine: no flash has 8000000 bytes"):
+        parse(GOOD).with_flash_size(8_000_000)
+
+
 def test_pico_has_one_size_of_flash():
     with pytest.raises(BoardError, match="pico-w has one size of flash only"):
         boards.load("pico-w").with_flash_size(0x400000)
