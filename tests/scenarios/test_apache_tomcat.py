@@ -8,6 +8,7 @@ import functools
 import os
 import re
 import signal
+import threading
 
 import pytest
 
@@ -73,16 +74,44 @@ class Site:
         return fieldconf(self.box.data, "events")[1]
 
 
+class Visitor:
+    """Asks Apache all the time, and notes the HTTP statuses of the answers; None is no answer."""
+
+    def __init__(self, site):
+        self._site = site
+        self._statuses = []
+        self._leaves = threading.Event()
+        self._thread = threading.Thread(target=self._ask, daemon=True)
+
+    def come(self):
+        self._thread.start()
+        return until(lambda: self._statuses)
+
+    def leave(self):
+        self._leaves.set()
+        self._thread.join()
+        return set(self._statuses)
+
+    def _ask(self):
+        while not self._leaves.wait(0.02):
+            self._statuses.append(examples.page(self._site.address)[0])
+
+
 def test_by_scripts_the_readme_is_true(box, tmp_path):
     template = examples.copy("apache-tomcat", tmp_path)
     site = Site(box, "apache-tomcat")
+    visitor = Visitor(site)
 
     examples.type_in(
         box,
         template,
         {
-            "deploy": lambda out: site.until_answered_by("1.0", TOMCATS[:1]),
-            "scale": lambda out: a_tomcat_that_is_killed_is_dropped_and_returns(site),
+            "deploy": lambda out: site.until_answered_by("1.0", TOMCATS[:1]) and visitor.come(),
+            "scale": lambda out: (
+                # 404: a Tomcat whose application is not there yet.
+                visitor.leave() <= {200, 404}
+                and a_tomcat_that_is_killed_is_dropped_and_returns(site)
+            ),
             "logs": lambda out: "is answered by 3" in out and give_it_version_2(template),
             "deploy again": lambda out: site.until_answered_by("2.0", TOMCATS),
             "remove": lambda out: site.until_answered_by("2.0", TOMCATS[:2]),
