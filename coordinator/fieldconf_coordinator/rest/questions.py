@@ -5,6 +5,7 @@ keeps the loop for a short while only: lists are cut to a page before their rows
 """
 
 import hashlib
+import json
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
@@ -23,6 +24,11 @@ Page = tuple[list[Any], str | None]
 def digest(text: str) -> str:
     """Return a short digest of a text, for an ETag."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def tag_of(value: Any) -> str:
+    """Return the ETag of what is edited: equal values have equal tags."""
+    return f'"{digest(json.dumps(value, sort_keys=True))}"'
 
 
 def matches(pattern: str, text: str) -> bool:

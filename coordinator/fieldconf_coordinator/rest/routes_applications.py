@@ -127,27 +127,25 @@ def read_logs(call: Call) -> Any:
     return call.ask(questions.logs, **asked, after=call.query.get("after"))
 
 
-def list_bindings(call: Call) -> Any:
-    return call.ask(questions.application, app=call.params["app"])["bindings"]
+def list_bindings(call: Call) -> Answer:
+    found = call.ask(questions.application, app=call.params["app"])["bindings"]
+    return Answer(found, headers={"ETag": questions.tag_of(found)})
 
 
 def bind(call: Call) -> Any:
     """Let the external imports of a prefix be served by these applications, and no others."""
-    return call.ask(
-        lambda s, now, a: s.fleet.bind(now, a["app"], a["prefix"], a["names"]),
-        app=call.params["app"],
-        prefix=call.params["prefix"],
-        names=call.body["applications"],
-    )
+    return call.ask(_bind, call=call, names=call.body["applications"], **call.params)
 
 
 def unbind(call: Call) -> Any:
     """Let nobody serve the external imports of a prefix."""
-    return call.ask(
-        lambda s, now, a: s.fleet.bind(now, a["app"], a["prefix"], []),
-        app=call.params["app"],
-        prefix=call.params["prefix"],
-    )
+    return call.ask(_bind, call=call, names=[], **call.params)
+
+
+def _bind(service: Service, now: int, asked: questions.Asked) -> Any:
+    before = questions.application(service, now, asked)["bindings"]
+    asked["call"].if_match(questions.tag_of(before))
+    return service.fleet.bind(now, asked["app"], asked["prefix"], asked["names"])
 
 
 def _of(body: Any, *names: str) -> dict[str, Any]:
@@ -297,6 +295,7 @@ ROUTES = [
         CHANGE_ID,
         record("applications", applications=items(NAME, 100)),
         status=202,
+        is_edit=True,
         example={"applications": ["database"]},
     ),
     Route(
@@ -307,5 +306,6 @@ ROUTES = [
         "Bind a prefix to nothing.",
         CHANGE_ID,
         status=202,
+        is_edit=True,
     ),
 ]

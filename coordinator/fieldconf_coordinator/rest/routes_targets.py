@@ -82,33 +82,41 @@ def delete_target(call: Call) -> Any:
     return call.ask(_undefine, id=call.params["target"], call=call)
 
 
-def list_placed(call: Call) -> Any:
-    return call.ask(_placed, app=call.params["app"])
+def list_placed(call: Call) -> Answer:
+    return _edited(call.ask(_placed, app=call.params["app"]))
 
 
-def place(call: Call) -> Any:
+def place(call: Call) -> Answer:
     """Have a target make the nodes of one instance, of one component, or of all others."""
-    return call.ask(
+    found = call.ask(
         _place,
+        call=call,
         app=call.params["app"],
         element=_element(call.body["element"]),
         target=call.body.get("target"),
     )
+    return _edited(found)
 
 
-def list_placed_for_template(call: Call) -> Any:
+def list_placed_for_template(call: Call) -> Answer:
     template = call.rest.kept(call.params["template"]).template
-    return call.ask(_placed_for_template, template=template.name)
+    return _edited(call.ask(_placed_for_template, template=template.name))
 
 
-def place_for_template(call: Call) -> Any:
+def place_for_template(call: Call) -> Answer:
     """Choose the target of the applications that are made from a template later."""
-    return call.ask(
+    found = call.ask(
         _place_for_template,
+        call=call,
         template=call.rest.kept(call.params["template"]).template,
         element=_element(call.body["element"]),
         target=call.body.get("target"),
     )
+    return _edited(found)
+
+
+def _edited(rows: list[dict[str, Any]]) -> Answer:
+    return Answer(rows, headers={"ETag": questions.tag_of(rows)})
 
 
 def _element(given: str) -> str:
@@ -221,6 +229,8 @@ def _placed_for_template(
 
 def _place_for_template(service: Service, now: int, asked: questions.Asked) -> list[dict[str, Any]]:
     template, target = asked["template"], asked["target"]
+    before = _rows(of_template(service.fleet.world, template.name))
+    asked["call"].if_match(questions.tag_of(before))
     if target is not None:
         check_target(service, target)
     service.fleet.place_template(now, template, asked["element"], target)
@@ -228,6 +238,7 @@ def _place_for_template(service: Service, now: int, asked: questions.Asked) -> l
 
 
 def _place(service: Service, now: int, asked: questions.Asked) -> list[dict[str, Any]]:
+    asked["call"].if_match(questions.tag_of(_placed(service, now, asked)))
     if asked["target"] is not None:
         check_target(service, asked["target"])
     service.fleet.place(now, asked["app"], asked["element"], asked["target"])
@@ -304,6 +315,7 @@ ROUTES = [
         "choose none. It is refused for what has a node already.",
         items(_PLACED),
         record("element", element=text(), target=or_null(NAME)),
+        is_edit=True,
         example={"element": "/web-vm1", "target": "memory"},
     ),
     Route(
@@ -323,6 +335,7 @@ ROUTES = [
         "applications get a copy of what is chosen here; those that are there stay as they are.",
         items(_PLACED),
         record("element", element=text(), target=or_null(NAME)),
+        is_edit=True,
         example={"element": "@Board", "target": "bench"},
     ),
 ]
