@@ -103,3 +103,7 @@ def test_the_wheel_holds_every_file_of_the_packages(tmp_path):
         for path in package.rglob("*"):
             if path.is_file() and "__pycache__" not in path.parts:
                 assert f"{package.name}/{path.relative_to(package).as_posix()}" in inside
+    for path in (copy / "examples").glob("*/**/*"):
+        if path.is_file():
+            relative = path.relative_to(copy / "examples").as_posix()
+            assert f"fieldconf_examples/{relative}" in inside
