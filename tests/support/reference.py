@@ -59,8 +59,9 @@ def variables_page():
             "a variable is not set.\n\n",
             _table(("variable", "value"), names),
             "\n## Python\n\nThe attributes of the object that functions of `recipe.py` are called "
-            "with, on boards too; `log(text)` writes a line\nto the instance's log.\n\n",
-            _table(("attribute", "value"), _attributes(recipe.Instance)),
+            "with, on boards too; `log(text)` writes a line\nto the instance's log, "
+            "`every(ms, function)` has a function called again and again.\n\n",
+            _table(("attribute", "value"), attributes(recipe.Instance)),
             "\n## Command and file\n\nThe installer `command` gives its command lines the "
             "environment of [scripts](#scripts), and what the step's `environment` adds.\n"
             "`${NAME}` in `installer.toml` and in `instructions.properties` stands for any of "
@@ -123,7 +124,7 @@ def life_cycle_page():
 PAGES = {"variables.md": variables_page, "life-cycle.md": life_cycle_page}
 
 
-def _attributes(kind):
+def attributes(kind):
     """Return (name, help) of what the docstring of a class lists."""
     listed = inspect.getdoc(kind).partition("Attributes:\n")[2]
     found = re.findall(r"^    ([\w, ]+): (.*(?:\n        .*)*)", listed, re.MULTILINE)
