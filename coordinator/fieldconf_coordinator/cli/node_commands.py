@@ -66,7 +66,7 @@ def _node_row(node: Mapping[str, Any]) -> tuple[str, ...]:
     notes = [f"refused: {node['refused']}"] if node.get("refused") else []
     notes += ["duplicate identity"] if node.get("duplicate") else []
     notes += [str(node["platform"])] if node["platform"] else []
-    notes += [f"{node['memory'] >> 10} KB free"] if node.get("memory") else []
+    notes += [f"{_size(node['memory'])} free"] if node.get("memory") else []
     return (
         node["id"],
         "online" if node["online"] else _LOST.get(node["phase"], "offline") + gone,
@@ -76,6 +76,15 @@ def _node_row(node: Mapping[str, Any]) -> tuple[str, ...]:
         str(node["agent"] or ""),
         "; ".join(notes),
     )
+
+
+def _size(count: int) -> str:
+    """Return a number of bytes for people."""
+    for unit in ("B", "KB", "MB"):
+        if count < 10_000:
+            return f"{count} {unit}"
+        count >>= 10
+    return f"{count} GB"
 
 
 def _place(node: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from fieldconf_microagent.version import VERSION
 
+from .examples import ANSWERS
 from .routes import ANYBODY, JSON, ROLES, Route
 from .schemas import items, or_null, record, text
 
@@ -177,6 +178,11 @@ def _responses(route: Route) -> dict[str, Any]:
     return found
 
 
+def shown_by(route: Route) -> Any:
+    """Return an example of what a route answers as `data`, or None."""
+    return ANSWERS.get(route.name) if route.shown is None else route.shown
+
+
 def _content(route: Route) -> dict[str, Any]:
     if route.kind != JSON or route.answer is None:
         return {route.kind: {"schema": {}}}
@@ -185,8 +191,10 @@ def _content(route: Route) -> dict[str, Any]:
     if route.is_list:
         members["page"] = record("next", next=or_null(text()))
     media: dict[str, Any] = {"schema": record(" ".join(members), **members)}
-    if route.shown is not None:
-        media["examples"] = {"typical": {"value": {"data": route.shown}}}
+    shown = shown_by(route)
+    if shown is not None:
+        value = {"data": shown, **({"page": {"next": None}} if route.is_list else {})}
+        media["examples"] = {"typical": {"value": value}}
     return {JSON: media}
 
 

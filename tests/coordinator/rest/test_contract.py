@@ -7,7 +7,7 @@ import pytest
 
 from fieldconf_coordinator.rest import schemas
 from fieldconf_coordinator.rest.limits import Failures
-from fieldconf_coordinator.rest.openapi import describe
+from fieldconf_coordinator.rest.openapi import describe, shown_by
 from fieldconf_coordinator.rest.routes import ANYBODY, ROLES
 from fieldconf_coordinator.rest.table import ROUTES
 from support.rest import PASSWORD, WEB_CLUSTER, served, zipped
@@ -189,6 +189,20 @@ ELSEWHERE = {"watch", "approve_node"}
 
 def test_no_route_is_forgotten():
     assert set(CASES) | ELSEWHERE == set(NAMES)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_examples_are_as_described(name):
+    route = NAMES[name]
+    if route.body is not None:
+        schemas.check(route.body, route.example)
+    shown = shown_by(route)
+    # What reads shows what it answers; the answers of the others are short.
+    assert shown is not None or route.answer is None or route.method != "GET"
+    for data in (shown or ()) if route.is_list else [shown]:
+        if data is not None:
+            schemas.check(route.answer, data)
+            assert_required(route.answer, data)
 
 
 @pytest.mark.parametrize("name", CASES)
