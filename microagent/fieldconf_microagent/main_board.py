@@ -27,17 +27,26 @@ def main(folder: str) -> int:
     if hasattr(gc, "threshold"):
         gc.threshold(_COLLECT_EVERY)
     while True:
-        from . import startup
-
         try:
-            host, board = startup.assembled(folder, Recipes(folder), _log)
+            host, board = _assembled(folder)
         except ValueError as error:
             _log("error", str(error))
             return REFUSED
-        compat.unload("startup", "settings", "compat_rare")
         gc.collect()
         if not _run(host, board).startswith("restart"):
             return 0
+
+
+def _assembled(folder: str) -> "tuple[Host, Board | None]":
+    """Return the agent and what tends its board.
+
+    A function of its own: while anything refers to `startup`, it stays in memory.
+    """
+    from . import startup
+
+    made = startup.assembled(folder, Recipes(folder), _log)
+    compat.unload("startup", "settings", "compat_rare")
+    return made
 
 
 def _run(host: "Host", board: "Board | None") -> str:
@@ -79,6 +88,12 @@ class Recipes:
             self._fetcher.link(now, self._up)
         self._wanted = digests
         self._fetcher.want(now, digests)
+
+    def wipe(self) -> None:
+        """Leave nothing of any recipe or instance on the disk."""
+        self.want(0, [])
+        self.collect([])
+        compat.remove_tree(self._root + "/data")
 
     def has(self, digest: bytes) -> bool:
         return digest in self._wanted if self._fetcher is None else self._fetcher.has(digest)

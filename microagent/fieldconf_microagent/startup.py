@@ -72,12 +72,6 @@ def _host(
 ) -> Host:
     data = folder + "/data"
     store = Store(folder + "/state")
-
-    def wipe() -> None:
-        fetcher.want(clock.now_ms(), [])
-        fetcher.collect([])
-        compat.remove_tree(data)
-
     agent = assemble(
         known,
         store,
@@ -90,7 +84,18 @@ def _host(
         parallel=1,
     )
     runner = InlineRunner(data, link.wake)
-    return Host(agent, link, runner, fetcher, store, clock.now_ms, log, wipe, compat.random_below)
+    # Nothing of this module is handed on, or all of it would stay in memory.
+    return Host(
+        agent,
+        link,
+        runner,
+        fetcher,
+        store,
+        clock.now_ms,
+        log,
+        fetcher.wipe,
+        compat.random_below,
+    )
 
 
 def _about(board: "Board | None") -> "dict[str, Any]":
