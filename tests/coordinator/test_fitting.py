@@ -2,6 +2,7 @@
 
 import pytest
 
+from fieldconf_coordinator.core import fitting
 from fieldconf_coordinator.core.fitting import LARGEST_WANT
 from fieldconf_coordinator.core.fleet import FleetError
 from fieldconf_dsl import model
@@ -161,6 +162,24 @@ def test_many_providers_count(desk):
     assert "what /lb should run" in str(refused(desk, desk.fleet.plan, town(40_000), {}, "shop"))
     desk.deploy(town(1000))
     assert len(codec.pack(desk.want("/lb"))) < 1000 * 40
+
+
+def test_number_of_items_counts_as_well_as_their_bytes(desk):
+    """Agents bound both: a want of very many short values is let pass if they take it."""
+    names = [f"v{i}" for i in range(60_000)]
+    desk.deploy(shop(**dict.fromkeys(names, "1")))
+    messages.want(codec.pack(desk.want("/vm")))
+
+    names += [f"w{i}" for i in range(39_999)]
+    assert refused(desk, desk.deploy, shop(**dict.fromkeys(names, "1"))).code == "too-large"
+
+
+def test_number_of_providers_counts_as_well_as_their_bytes():
+    size, items = fitting._PROVIDER
+    provider = ["a" * 8, "Web", "n" * 10]
+
+    assert len(codec.pack(provider)) <= size + len("Web")
+    assert items == 1 + len(provider)
 
 
 # -- simulations

@@ -16,14 +16,17 @@ from .model import Application, Instance, Kind, World
 
 #: Installer → "", or why it cannot be used.
 Offers = Mapping[str, str]
+# Bytes, items.
+_Size = tuple[int, int]
 OffersOf = Callable[[str, Mapping[str, str]], Offers | None]
 
-#: Bytes of a want that an agent takes; some are left for its envelope and its other fields.
+#: What an agent takes at most; some is left for the envelope of a want and its other fields.
 LARGEST_WANT = codec.MAX_BYTES - 8192
+MOST_ITEMS = codec.MAX_ITEMS - 1000
 
-# Bytes of an entry besides its texts, of a value besides its name and text, and of a provider
+# (bytes, items) of an entry besides its texts, of a value besides its name and text, of a provider
 # besides its prefix: rather too many than too few.
-_ENTRY, _VALUE, _PROVIDER = 96, 6, 32
+_ENTRY, _VALUE, _PROVIDER = (96, 16), (6, 1), (32, 4)
 _SHOWN = 5
 
 
@@ -88,24 +91,27 @@ class Fitting:
         Raises:
             FleetError: names the node.
         """
-        sizes: dict[Instance, int] = {}
+        sizes: dict[Instance, _Size] = {}
         imported: dict[Instance, set[str]] = {}
         exporters: dict[str, set[Instance]] = {}
-        shared: dict[int, int] = {}
+        shared: dict[int, _Size] = {}
         for one in future:
             root = one.instance.scope
-            sizes[root] = sizes.get(root, 0) + _entry_bytes(one, shared)
+            sizes[root] = _sum(sizes.get(root, (0, 0)), _entry_size(one, shared))
             imported.setdefault(root, set()).update(one.kind.imports)
             for prefix in one.kind.exported:
                 exporters.setdefault(prefix, set()).add(root)
-        for root, size in sizes.items():
+        for root, (size, items) in sizes.items():
             for prefix in imported[root]:
-                size += len(exporters.get(prefix, ())) * (_PROVIDER + len(prefix))
-            if size > LARGEST_WANT:
+                count = len(exporters.get(prefix, ()))
+                size += count * (_PROVIDER[0] + len(prefix))
+                items += count * _PROVIDER[1]
+            if size > LARGEST_WANT or items > MOST_ITEMS:
                 raise FleetError(
                     "too-large",
                     f"what {root.path} should run cannot be told to its agent: it takes some "
-                    f"{size >> 10} KiB, and {LARGEST_WANT >> 10} KiB are the most",
+                    f"{size >> 10} KiB with {items} items; {LARGEST_WANT >> 10} KiB with "
+                    f"{MOST_ITEMS} items are the most",
                     "spread the instances over more nodes; long values belong into recipes",
                 )
 
@@ -122,22 +128,39 @@ def _some(paths: list[str]) -> str:
     return ", ".join(paths[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def _entry_bytes(one: Future, shared: dict[int, int]) -> int:
-    """Return about how long an entry of a want is; `shared` remembers what many have in common."""
-    size = _ENTRY + len(one.instance.path.encode())
+def _sum(one: _Size, other: _Size) -> _Size:
+    return one[0] + other[0], one[1] + other[1]
+
+
+def _entry_size(one: Future, shared: dict[int, _Size]) -> _Size:
+    """Return about how large an entry of a want is; `shared` remembers what many have in common."""
+    size, items = _ENTRY
+    size += len(one.instance.path.encode())
     # The dictionaries outlive this check, so their ids are theirs alone.
     for values in (one.values, one.magic, one.kind.imports, one.kind.aliases):
         if id(values) not in shared:
-            shared[id(values)] = _map_bytes(values)
-        size += shared[id(values)]
+            shared[id(values)] = _map_size(values)
+        size += shared[id(values)][0]
+        items += shared[id(values)][1]
     for name in one.kind.ports:
-        size += _VALUE + len(name) + 5
-    return size
+        size += _VALUE[0] + len(name) + 5
+        items += _VALUE[1]
+    return size, items
 
 
-def _map_bytes(values: Mapping[str, Any]) -> int:
-    return sum(_VALUE + len(name.encode()) + _value_bytes(values[name]) for name in values)
+def _map_size(values: Mapping[str, Any]) -> _Size:
+    size = items = 0
+    for name, value in values.items():
+        more = _value_size(value)
+        size += _VALUE[0] + len(name.encode()) + more[0]
+        items += _VALUE[1] + more[1]
+    return size, items
 
 
-def _value_bytes(value: Any) -> int:
-    return len(value.encode()) if isinstance(value, str) else len(codec.pack(value))
+def _value_size(value: Any) -> _Size:
+    if value is None:
+        return 1, 0
+    if isinstance(value, str):
+        return len(value.encode()), 0
+    # What is imported under a prefix: mandatory or not, and the names.
+    return len(codec.pack(value)), 2 + len(value[1])
