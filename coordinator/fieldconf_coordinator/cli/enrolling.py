@@ -17,10 +17,10 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 @click.command(
     epilog=examples(
-        "fieldconf enrol roof-7 --board esp32 --broker mqtt://gateway:1883 -o roof-7.json",
+        "fieldconf enrol roof-7 --board esp32 --broker mqtt://gateway -o roof-7.json",
         "fieldconf enrol roof-7 --anew -o roof-7.json   its key got lost",
         "fieldconf enrol shed-1 --join -o shed-1.json   somebody else sets it up",
-        "fieldconf enrol shed-1 --approve               it was heard, and it is the right one",
+        "fieldconf enrol shed-1 --approve               it was heard, it is the one",
         "fieldconf enrol roof-7 --expel",
     )
 )

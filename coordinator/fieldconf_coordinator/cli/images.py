@@ -73,8 +73,8 @@ def image_options(command: F) -> F:
 
 @click.command(
     epilog=examples(
-        "fieldconf image esp32 --node attic --broker mqtt://192.168.1.10:1883 -o attic.bin",
-        "fieldconf image pico-w --settings roof.json --firmware RPI_PICO_W.uf2 -o roof.uf2",
+        "fieldconf image esp32 --node attic --broker mqtt://192.168.1.10 -o attic.bin",
+        "fieldconf image pico-w --settings a.json --firmware PICO_W.uf2 -o a.uf2",
         "fieldconf image linux --settings pi.json -o user-data",
     )
 )
