@@ -21,11 +21,11 @@ Rules kept here:
 * Only a want with a higher version counts; the highest is remembered for good.
 """
 
-from . import codec, envelope, messages, states, topics
+from . import codec, compat, envelope, messages, states, topics
 from .compat import const
 from .exports import Exports
 from .imports import Imports
-from .records import Record, goal, restore
+from .records import Record, goal
 from .steps import Steps
 from .tree import Tree
 
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 _PULSE_MS = const(300000)
 # A step is told of when it takes longer; so one that is over at once costs one have, not two.
 _UNSTABLE_MS = const(50)
-_ANSWERS = const(16)  # answers to `do` that are kept
 # Sources of refused messages that are remembered, so that each is logged once.
 _SOURCES = const(32)
 
@@ -90,29 +89,35 @@ class Agent:
         self._needed: "list[bytes] | None" = None
         self._cache: "dict[str, dict[str, dict[str, str]]]" = {}
         self._report: "dict[str, Any] | None" = None
-        self._dirty: "set[str]" = set()
+        self.dirty: "set[str]" = set()
         self._inflight: "set[str]" = set()
         self._subscribed: "set[str]" = set()
-        self._answers: "list[list[Any]]" = []
+        self.answers: "list[list[Any]]" = []
         self._pulse_at = 0
         self._have_at: "int | None" = None  # when to tell of a step that takes its time
-        self._changed = self._due = False
-        self._effects: "list[tuple[Any, ...]]" = []
-        self._have, self._live = topics.have(self.d, self.node), topics.live(self.d, self.node)
+        self.changed = self.due = False
+        self.effects: "list[tuple[Any, ...]]" = []
+        self.have_topic, self.live_topic = (
+            topics.have(self.d, self.node),
+            topics.live(self.d, self.node),
+        )
         self._handlers = {
             topics.want(self.d, self.node): self._on_want,
             topics.do(self.d, self.node): self._on_do,
             topics.ask(self.d, self.node): self._on_ask,
             topics.put(self.d, self.node): None,  # for the fetcher; the host takes it
-            self._live: self._on_own_live,
+            self.live_topic: self._on_own_live,
         }
         if saved:
+            from . import restoring
+
             try:
-                self._restore(saved)
+                restoring.restore(self, saved)
             except (ValueError, KeyError, TypeError) as error:
                 # Only a damaged disk leads here. The coordinator sends the want again.
-                self._effects.append(("log", "error", "cannot read the saved state: %r" % error))
-        self._changed = self._due = True
+                self.effects.append(("log", "error", "cannot read the saved state: %r" % error))
+            compat.unload("restoring")
+        self.changed = self.due = True
 
     # -- events
 
@@ -123,15 +128,15 @@ class Agent:
         self._inflight.clear()
         self._subscribed.clear()
         self.imports.on_link(now, up)
-        self._due = True
+        self.due = True
 
     def on_subscribed(self, now: int) -> None:
         """The broker has acknowledged a subscription."""
         self.now = now
         if self.up and not self.ready:
             self.ready = True
-            self._dirty.update(self.exports.published)
-            self._dirty.update((self._have, self._live))
+            self.dirty.update(self.exports.published)
+            self.dirty.update((self.have_topic, self.live_topic))
             self._pulse_at = now
 
     def on_message(self, now: int, topic: str, payload: bytes) -> None:
@@ -154,9 +159,9 @@ class Agent:
         self.now = now
         self._inflight.discard(slot)
         published = self.exports.published
-        if slot in published and slot not in self._dirty and not self.exports.is_current(slot):
+        if slot in published and slot not in self.dirty and not self.exports.is_current(slot):
             del published[slot]
-            self._changed = True
+            self.changed = True
 
     def on_ended(self, now: int, path: str, outcome: str, detail: str) -> None:
         """A step has ended: ``done``, ``absent``, ``failed``, ``timeout``, ``cancelled``."""
@@ -165,12 +170,12 @@ class Agent:
         if record is None or record.step is None:
             return
         self.steps.ended(record, now, outcome, detail)
-        self._due = True
+        self.due = True
 
     def on_recipe(self, now: int, digest: bytes, problem: "str | None") -> None:
         """A recipe is complete, or cannot be had at present."""
         self.now = now
-        self._due = True
+        self.due = True
         if problem is None:
             self._recipes.add(digest)
         for record in self.tree.order:
@@ -184,25 +189,23 @@ class Agent:
         """The address of this node has changed."""
         self.now = now
         self.settings["ip"] = ip
-        self._due = True
+        self.due = True
 
     def tick(self, now: int) -> None:
         """Time has passed."""
         self.now = now
         for app, prefix, node in self.imports.tick(now):
             ask = codec.pack([app, prefix])
-            self._effects.append(("publish", topics.ask(self.d, node), ask, 1, False, None))
+            self.effects.append(("publish", topics.ask(self.d, node), ask, 1, False, None))
         if self._have_at is not None and now >= self._have_at:
             self._have_at = None
-            self._dirty.add(self._have)
+            self.dirty.add(self.have_topic)
         if self.ready and now >= self._pulse_at:
             self._pulse_at = now + int(self.settings.get("pulse", _PULSE_MS))
             pulse = codec.pack(self.triple + [self.version])
-            self._effects.append(
-                ("publish", topics.pulse(self.d, self.node), pulse, 0, False, None)
-            )
-        self._dirty.update(self.exports.answers(now))
-        self._due = True
+            self.effects.append(("publish", topics.pulse(self.d, self.node), pulse, 0, False, None))
+        self.dirty.update(self.exports.answers(now))
+        self.due = True
 
     def shutdown(self, now: int) -> None:
         """The process ends, the instances stay: say so."""
@@ -226,14 +229,14 @@ class Agent:
 
     def take(self) -> "list[tuple[Any, ...]]":
         """Return what has to be done now, in this order."""
-        if self._due or self.imports.changed:
-            self._due = False
+        if self.due or self.imports.changed:
+            self.due = False
             self._settle()
-        if self.ready and self._dirty:
+        if self.ready and self.dirty:
             self._flush()
-        effects, self._effects = self._effects, []
-        if self._changed:
-            self._changed = False
+        effects, self.effects = self.effects, []
+        if self.changed:
+            self.changed = False
             effects.insert(0, ("save", self.dump()))
         requests, self.steps.requests = self.steps.requests, []
         effects.extend([("run", request) for request in requests])
@@ -245,22 +248,23 @@ class Agent:
         self.refused += 1
         if (source, reason) not in self._sources and len(self._sources) < _SOURCES:
             self._sources.add((source, reason))
-            self._effects.append(("log", "warning", "refused %s: %s" % (source, reason)))
-
-    def _open(self, kind: str, message: bytes) -> bytes:
-        return envelope.open_sealed(self.key, self.node, kind, message)
+            self.effects.append(("log", "warning", "refused %s: %s" % (source, reason)))
 
     def _on_want(self, message: bytes) -> None:
-        payload = self._open("want", message)
+        from . import wants
+
+        payload = envelope.open_sealed(self.key, self.node, "want", message)
         try:
-            want = messages.want(payload)
+            want = wants.read(payload)
         except ValueError as error:
             self._reason = str(error)
-            self._dirty.add(self._have)
+            self.dirty.add(self.have_topic)
             raise
+        finally:
+            compat.unload("wants")
         if want["v"] <= self.version:
             return
-        self._due = True
+        self.due = True
         self.version = want["v"]
         self.want = want
         self._reason = self._report = None
@@ -270,7 +274,7 @@ class Agent:
             # The instances of the former application go first.
             for record in self.tree.order:
                 record.leaving = True
-        self._changed = True
+        self.changed = True
 
     def _on_other(self, topic: str, payload: bytes) -> None:
         parts = topics.parse(self.d, topic)
@@ -285,63 +289,25 @@ class Agent:
     def _on_own_live(self, payload: bytes) -> None:
         live = messages.live(payload)
         if live[:2] == tuple(self.triple[:2]) and not live[2]:
-            self._dirty.add(self._live)  # a will of a former connection; contradict it
+            self.dirty.add(self.live_topic)  # a will of a former connection; contradict it
 
     def _on_ask(self, payload: bytes) -> None:
         app, prefix = messages.ask(payload)[:2]
         self.exports.asked(app, prefix)
-        self._dirty.update(self.exports.answers(self.now))
+        self.dirty.update(self.exports.answers(self.now))
 
     def _on_do(self, message: bytes) -> None:
-        request = messages.do(self._open("do", message))
-        for answer in self._answers:
-            if answer[0] == request[0]:
-                return self._answer(answer)
-        if request[1] != self.triple[1]:
-            return self._answer([request[0], self.triple[1], "stale", self.triple[1]])
-        status, result = self._do(request[3], request[4])
-        answer = [request[0], self.triple[1], status, result]
-        self._answers = self._answers[1 - _ANSWERS :] + [answer]
-        # A report may be asked for twice: it need not wait for the disk, nor wear it.
-        self._changed = self._changed or request[3] != "report"
-        self._answer(answer)
-        if status == "ok":
-            if request[3] == "forget":
-                self._forget()
-            elif request[3] == "rekey":
-                self._effects.append(("rekey", request[4][0], request[4][1]))
-                self._effects.append(("exit", "restart: enrolled anew"))
+        # Rare: a board loads it each time.
+        from . import verbs
 
-    def _answer(self, answer: "list[Any]") -> None:
-        sealed = envelope.seal(self.key, self.node, "did", codec.pack(answer))
-        topic = topics.did(self.d, self.node)
-        self._effects.append(("publish", topic, sealed, 1, False, None))
+        verbs.carry_out(self, message)
+        compat.unload("verbs")
 
-    def _do(self, verb: str, arguments: "list[Any]") -> "tuple[str, Any]":
-        if verb == "report":
-            self._dirty.add(self._have)
-        elif verb == "retry":
-            self._due = True
-            for record in self.tree.order:
-                if not arguments or record.path in arguments:
-                    record.begin_anew()
-        elif verb == "cancel":
-            for path in arguments:
-                self._effects.append(("cancel", path))
-        elif verb == "forget":
-            if self.tree.order:
-                return "error", "instances are left: " + self.tree.order[0].path
-        elif verb != "rekey" or len(arguments) != 2:
-            return "error", "unknown verb: " + verb
-        return "ok", None
+    def do(self, verb: str, arguments: "list[Any]") -> "tuple[str, Any]":
+        """Do what a request asks for; return how that went."""
+        from .verbs import do
 
-    def _forget(self) -> None:
-        """Leave nothing behind: neither retained messages nor files."""
-        self.ready = False
-        for topic in sorted(self.exports.published) + [self._have, self._live]:
-            self._effects.append(("publish", topic, b"", 1, True, None))
-        self._effects.append(("wipe",))
-        self._effects.append(("exit", "forgotten by the coordinator"))
+        return do(self, verb, arguments)
 
     # -- the want
 
@@ -366,7 +332,7 @@ class Agent:
         for record in self.tree.order:
             if record.path not in named:
                 record.leaving = True
-        self._dirty.update(self.exports.adopt(want["app"], want["pub"]))
+        self.dirty.update(self.exports.adopt(want["app"], want["pub"]))
         self._cache.clear()
 
     def _ready(self, digest: "bytes | None") -> bool:
@@ -383,7 +349,7 @@ class Agent:
         if digests != self._needed:
             self._needed = digests
             self._recipes.intersection_update(digests)
-            self._effects.append(("fetch", digests))
+            self.effects.append(("fetch", digests))
 
     # -- imports
 
@@ -421,10 +387,10 @@ class Agent:
             if self.want["app"] != self.exports.app and not self.tree.order:
                 self._adopt()
                 moved = True
-        self._changed = self._changed or steps.changed
+        self.changed = self.changed or steps.changed
         steps.changed = False
         for path in steps.dropped:
-            self._effects.append(("drop", path))
+            self.effects.append(("drop", path))
         steps.dropped.clear()
         self._fetch()
         self._subscribe()
@@ -432,7 +398,7 @@ class Agent:
         if report != self._report:
             self._report = report
             if all(states.is_stable(report[path]["s"]) for path in report):
-                self._dirty.add(self._have)
+                self.dirty.add(self.have_topic)
             elif self._have_at is None:
                 self._have_at = self.now + _UNSTABLE_MS
 
@@ -440,12 +406,12 @@ class Agent:
         changed = self.exports.refresh(self.tree, self.settings.get("ip"))
         if changed:
             self._cache.clear()
-            self._dirty.update(changed)
+            self.dirty.update(changed)
         self.tree.refresh()
 
     def _imports_changed(self) -> None:
         self._cache.clear()
-        self._changed = True
+        self.changed = True
         renewed, self.imports.renewed = self.imports.renewed, False
         for record in self.tree.order:
             imported = record.entry.get("m")
@@ -465,32 +431,35 @@ class Agent:
         more, less = topics_now - self._subscribed, self._subscribed - topics_now
         self._subscribed = topics_now
         if more:
-            self._effects.append(("subscribe", sorted(more)))
+            self.effects.append(("subscribe", sorted(more)))
         if less:
-            self._effects.append(("unsubscribe", sorted(less)))
+            self.effects.append(("unsubscribe", sorted(less)))
 
     def _flush(self) -> None:
         """Send every document that is due and whose predecessor has been acknowledged."""
-        for topic in sorted(self._dirty - {self._have, self._live}) + [self._have, self._live]:
-            if topic in self._dirty and topic not in self._inflight:
-                self._dirty.discard(topic)
+        for topic in sorted(self.dirty - {self.have_topic, self.live_topic}) + [
+            self.have_topic,
+            self.live_topic,
+        ]:
+            if topic in self.dirty and topic not in self._inflight:
+                self.dirty.discard(topic)
                 self._inflight.add(topic)
                 self._publish(topic)
 
     def _publish(self, topic: str) -> None:
-        if topic == self._live:
+        if topic == self.live_topic:
             return self._publish_live(True)
-        if topic == self._have:
+        if topic == self.have_topic:
             self._have_at = None
             payload = self._build_have()
         else:
             self.triple[2] += 1
             payload = self.exports.build(topic, self.triple)
-        self._effects.append(("publish", topic, payload, 1, True, topic))
+        self.effects.append(("publish", topic, payload, 1, True, topic))
 
     def _publish_live(self, online: bool) -> None:
         payload = codec.pack(self.triple[:2] + [online])
-        self._effects.append(("publish", self._live, payload, 1, True, self._live))
+        self.effects.append(("publish", self.live_topic, payload, 1, True, self.live_topic))
 
     def _instances(self) -> "dict[str, Any]":
         found = {}
@@ -538,24 +507,6 @@ class Agent:
                 "imports": self.imports.dump(),
                 "records": [[r.leaving, r.dump()] for r in self.tree.order],
                 "published": self.exports.published,
-                "answers": self._answers,
+                "answers": self.answers,
             }
         )
-
-    def _restore(self, saved: bytes) -> None:
-        state = codec.unpack(saved, 1 << 26, 16, 1 << 22)  # our own file, not a stranger's
-        self.version, self.want = state["v"], state["want"]
-        self.exports.published, self._answers = state["published"], state["answers"]
-        self.exports.adopt(state["app"], state["pub"])
-        self.imports.lost_after = state["lost"]
-        providers = {p: [tuple(key) for key in keys] for p, keys in state["prov"].items()}
-        self.imports.set_providers(self.now, providers)
-        self.imports.load(state["imports"])
-        for leaving, dumped in state["records"]:
-            record = Record(dumped["entry"])
-            record.load(dumped)
-            record.leaving = leaving
-            if record.step == "deploy" and record.digest is None:
-                self._effects.append(("drop", record.path))
-            restore(record, state["mark"] == self.mark)
-            self.tree.put(record)

@@ -169,15 +169,6 @@ class Imports:
             [[node, list(live)] for node, live in sorted(self.live.items())],
         ]
 
-    def load(self, saved: "list[Any]") -> None:
-        """Take back what `dump` returned; the providers are set before."""
-        keys = self.keys()
-        for key, triple, items in saved[0]:
-            if tuple(key) in keys:
-                self.values[tuple(key)] = [tuple(triple), items]
-        for node, live in saved[1]:
-            self.live[node] = tuple(live)
-
     def _ask_later(self, now: int, key: "Key") -> None:
         self._asks[key] = [now + _ASK_MS + self.random_below(_ASK_SPREAD_MS), _ASK_MS]
 

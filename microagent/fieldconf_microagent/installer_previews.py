@@ -27,13 +27,13 @@ class PreviewingAgent(Agent):
         record.step = None
         if record.state == states.NOT_DEPLOYED:
             # What is not deployed has no data folder.
-            self._effects.append(("drop", path))
+            self.effects.append(("drop", path))
         # What became due meanwhile.
-        self._due = True
+        self.due = True
 
-    def _do(self, verb: str, arguments: "list[Any]") -> "tuple[str, Any]":
+    def do(self, verb: str, arguments: "list[Any]") -> "tuple[str, Any]":
         if verb != PREVIEW:
-            return super()._do(verb, arguments)
+            return super().do(verb, arguments)
         why_not = self._preview(*arguments[:2])
         return ("error", why_not) if why_not else ("ok", None)
 
@@ -50,7 +50,7 @@ class PreviewingAgent(Agent):
         if not self._ready(digest):
             return f"the recipe of {path} is not here yet"
         step = step or ("start" if record.state != states.NOT_DEPLOYED else "deploy")
-        self._effects.append(("run", self._request(record, step, digest)))
+        self.effects.append(("run", self._request(record, step, digest)))
         record.step = PREVIEW
         return ""
 

@@ -169,33 +169,6 @@ class Record:
         saved = {name: getattr(self, name) for name in self.SAVED}
         return {name: saved[name] for name in saved if saved[name] not in (None, False)}
 
-    def load(self, saved: "dict[str, Any]") -> None:
-        """Take back what `dump` returned."""
-        for name in self.SAVED:
-            if name in saved:
-                setattr(self, name, saved[name])
-
-
-def restore(record: Record, same_mark: bool) -> None:
-    """Bring a record that was read from disk in line with what can be true after a restart.
-
-    A step that was cut off is run again, in a way that its recipe must bear. After a restart of the
-    node (`same_mark` is false) nothing runs any more.
-    """
-    step, record.step = record.step, None
-    if step == "deploy":
-        record.redo = "deploy" if record.digest is not None else None
-        record.state = states.STOPPED if record.redo else states.NOT_DEPLOYED
-    elif step in ("start", "stop"):
-        record.state, record.redo, record.withdrawn = states.STARTED, "start", True
-    elif step == "update":
-        record.redo = "update"
-    elif step == "undeploy":
-        record.state, record.redo = states.STOPPED, "undeploy"
-    if record.state == states.STARTED and record.redo != "start" and not same_mark:
-        record.state, record.given, record.redo = states.STOPPED, None, None
-        record.withdrawn = False
-
 
 def has_check(record: Record) -> bool:
     """Tell whether the recipe has a `check` step, as far as is known."""
