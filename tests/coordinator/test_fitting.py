@@ -6,7 +6,7 @@ from fieldconf_coordinator.core import fitting
 from fieldconf_coordinator.core.fitting import LARGEST_WANT
 from fieldconf_coordinator.core.fleet import FleetError
 from fieldconf_dsl import model
-from fieldconf_microagent import codec, messages
+from fieldconf_microagent import codec, wants
 from support.desk import Desk, component, template
 
 LACK = "needs puppet: install the package puppet-agent"
@@ -142,7 +142,7 @@ def test_a_want_that_is_let_pass_is_one_that_agents_take(desk):
 
     want = desk.want("/vm")
     packed = codec.pack(want)
-    assert messages.want(packed)["i"][1]["x"] == {"Web.text": text}
+    assert wants.read(packed)["i"][1]["x"] == {"Web.text": text}
     assert LARGEST_WANT - 1500 < len(packed) < LARGEST_WANT
 
 
@@ -168,7 +168,7 @@ def test_number_of_items_counts_as_well_as_their_bytes(desk):
     """Agents bound both: a want of very many short values is let pass if they take it."""
     names = [f"v{i}" for i in range(60_000)]
     desk.deploy(shop(**dict.fromkeys(names, "1")))
-    messages.want(codec.pack(desk.want("/vm")))
+    wants.read(codec.pack(desk.want("/vm")))
 
     names += [f"w{i}" for i in range(39_999)]
     assert refused(desk, desk.deploy, shop(**dict.fromkeys(names, "1"))).code == "too-large"
@@ -192,7 +192,7 @@ def test_a_simulation_may_have_any_installer_and_its_wants_say_so(desk):
     _root, web = desk.want("/vm")["i"]
     assert web["o"] == {"simulate": 1}
     assert desk.fleet.status()["applications"][0]["simulate"] is True
-    messages.want(codec.pack(desk.want("/vm")))
+    wants.read(codec.pack(desk.want("/vm")))
 
 
 def test_a_simulation_stays_one_over_restarts_and_new_versions(desk):
