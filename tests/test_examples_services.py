@@ -115,6 +115,21 @@ def test_a_port_that_is_taken_is_a_problem_in_words(service):
     assert service.processes() == []
 
 
+@pytest.mark.parametrize("component", SERVICES)
+def test_what_is_missing_is_told_with_the_command_that_installs_it(component, tmp_path):
+    """The recipe as on a machine where the programs are nowhere."""
+    script = EXAMPLES / SERVICES[component][0] / "graph" / component / "scripts/deploy.sh"
+    recipe = Recipe(tmp_path)
+    text = script.read_text().replace("/usr/", "/nowhere/").replace("command -v ", "command -v no-")
+    recipe.write("scripts/deploy.sh", text)
+
+    outcome, detail = recipe.run("deploy")
+    recipe.runner.close()
+
+    assert outcome == "failed"
+    assert re.search(r"needs .*: apt install [a-z]", detail)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_is_to_be_said_against_an_example(name):
     problems, _ = check.check_paths([EXAMPLES / name])

@@ -17,7 +17,7 @@ from support.box import Box
 from support.commands import fieldconf, processes_below
 from support.waiting import until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(480)]
 
 _PATIENCE_S = 90
 TOMCATS = ["/tomcat-vm", "/tomcat-vm1", "/tomcat-vm2"]

@@ -11,7 +11,7 @@ from support.box import Box
 from support.commands import processes_below
 from support.waiting import until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(480)]
 
 _PATIENCE_S = 60
 NOTE = "buy 'milk' & \"bröd\""

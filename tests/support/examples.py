@@ -61,7 +61,7 @@ def type_in(box, template, checks):
     assert [words[0] for words in said] == [name.split()[0] for name in checks]
     for (name, *words), (moment, is_so) in zip(said, checks.items(), strict=True):
         words = [str(template) if name == "deploy" else word for word in words]
-        status, out, err = fieldconf(box.data, name, *words)
+        status, out, err = fieldconf(box.data, name, *words, timeout_s=300)
         assert status == 0, (name, out, err)
         assert is_so(out), (moment, out)
 
