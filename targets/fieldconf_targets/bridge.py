@@ -26,16 +26,13 @@ from typing import Any
 from fieldconf_microagent.serial_frames import CONNECTING, ENDED, OPEN, Line
 
 from .bridge_broker import Connection
-from .bridge_console import RESTART, Lender
+from .bridge_console import Lender, Revival
 from .bridge_ports import Port, PortError, comports
 from .bridge_text import Lines, Sorter
 
 _FIRST_PAUSE_S = 0.25
 _LONGEST_PAUSE_S = 5.0
-_RESTART_S = 5.0
-_LONGEST_RESTART_S = 300.0
 _QUIET_MS = 200
-_PROMPT = b">>> "
 _LONGEST_WAIT_MS = 1000
 _BLOCK = 4096
 
@@ -69,8 +66,7 @@ class Bridge:
         self._lines = Lines()
         self._connection: Connection | None = None
         self._stream = 0
-        self._restart_at_s: float | None = None
-        self._restart_s = _RESTART_S
+        self._revival = Revival(self._port.path)
         self.connections = 0
         self._begin()
         self.lender = Lender(self._port.path)
@@ -133,7 +129,6 @@ class Bridge:
             self._lend(ready)
             if not self.lender.is_busy:
                 self._tend_connection()
-            self._tend_agent()
             self._speak()
         except OSError as error:
             self._lose(str(error))
@@ -220,13 +215,15 @@ class Bridge:
         if not data:
             raise OSError("unplugged")
         self._heard_s = time.monotonic()
+        if self.lender.is_lent:
+            # As it comes, text or not: a prompt, an echo, or what a tool asked the prompt for.
+            self.lender.show(data)
+            self.line.feed(_now_ms(), data)
+            return
         texts, rest = self._sorter.feed(data)
         for text in texts:
             self._print(text)
         self.line.feed(_now_ms(), rest)
-        if self.lender.is_lent:
-            # At once, line or not: it is a prompt, and an echo.
-            self._print(self._sorter.pause(1))
 
     def _speak(self) -> None:
         if self._open is None:
@@ -235,9 +232,7 @@ class Bridge:
         if self._sorter.is_waiting() and now_s - self._heard_s > _QUIET_MS / 1000:
             text = self._sorter.pause()
             self._print(text, True)
-            if text.endswith(_PROMPT):
-                self.line.reset()
-                self._restart_at_s = now_s + self._restart_s
+            self._revival.heard(now_s, text, self.line)
         self._unsent = self._unsent or self.line.output(_now_ms())
         if self._unsent:
             try:
@@ -247,7 +242,8 @@ class Bridge:
 
     def _print(self, text: bytes, is_over: bool = False) -> None:
         if self.lender.is_busy:
-            self.lender.show(text)
+            if not self.lender.is_lent:
+                self.lender.show(text)
             return
         for line in self._lines.feed(time.monotonic(), text, is_over):
             _log.info("%s says: %s", self._port.path, line)
@@ -264,18 +260,7 @@ class Bridge:
             self._drop_connection()
             self.line.reset()
         self._unsent += self.lender.turn(self.line)
-
-    def _tend_agent(self) -> None:
-        """Restart an agent that has ended and left the board at its prompt."""
-        if self._open is None or self.lender.is_busy or self.line.stream:
-            self._restart_at_s = None
-            if self.line.state == OPEN:
-                self._restart_s = _RESTART_S
-        elif self._restart_at_s is not None and time.monotonic() >= self._restart_at_s:
-            self._restart_at_s = None
-            self._restart_s = min(self._restart_s * 2, _LONGEST_RESTART_S)
-            _log.info("%s: the board is at its prompt; its agent is restarted", self._port.path)
-            self._unsent += RESTART
+        self._unsent += self._revival.turn(time.monotonic(), self.line, self.lender.is_busy)
 
     # -- the connection
 

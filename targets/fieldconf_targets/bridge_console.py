@@ -13,9 +13,12 @@ import socket
 import struct
 import time
 
-from fieldconf_microagent.serial_frames import CONNECTING, Line
+from fieldconf_microagent.serial_frames import CONNECTING, OPEN, Line
 
 ASK_EVERY_S = 0.3
+RESTART_S = 5.0
+_LONGEST_RESTART_S = 300.0
+_PS1 = b">>> "
 PATIENCE_S = 3.0
 # Return, Ctrl-C twice, Ctrl-B: whatever a prompt is in the middle of, it is a plain one after this.
 _PROMPT = b"\r\x03\x03\x02"
@@ -47,6 +50,39 @@ def ask(path: str) -> socket.socket | None:
             pass
         end.close()
     return None
+
+
+class Revival:
+    """Restarts an agent that has ended and left its board at the prompt, with growing pauses."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._at_s: float | None = None
+        self.pause_s = RESTART_S
+
+    def heard(self, now_s: float, text: bytes, line: Line) -> None:
+        """Take in what a board printed last."""
+        if text.endswith(_PS1):
+            line.reset()
+            self._at_s = now_s + self.pause_s
+
+    def turn(self, now_s: float, line: Line, is_lent: bool) -> bytes:
+        """Return what is to be written to the board."""
+        if is_lent or line.stream:
+            self._at_s = None
+            if line.state == OPEN:
+                self.pause_s = RESTART_S
+        elif self._at_s is not None and now_s >= self._at_s:
+            self._at_s = None
+            self.pause_s = min(self.pause_s * 2, _LONGEST_RESTART_S)
+            _log.info("%s: the board is at its prompt; its agent is restarted", self._path)
+            return RESTART
+        return b""
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the board will be restarted unless its agent shows up."""
+        return self._at_s is not None
 
 
 class Lender:

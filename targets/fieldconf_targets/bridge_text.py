@@ -35,10 +35,10 @@ class Sorter:
             rest, self._chunk = rest + self._chunk, b""
         return texts, rest
 
-    def pause(self, least: int = 2) -> bytes:
-        """Return text that nothing followed for a while, such as a prompt; `least` bytes of it."""
+    def pause(self) -> bytes:
+        """Return text that nothing followed for a while, such as a prompt."""
         chunk = self._chunk
-        if not _is_text(chunk, least):
+        if not _is_text(chunk):
             return b""
         self._chunk = b""
         return chunk
@@ -48,9 +48,9 @@ class Sorter:
         return bool(self._chunk)
 
 
-def _is_text(chunk: bytes, least: int = 2) -> bool:
+def _is_text(chunk: bytes) -> bool:
     # One byte alone may be the first of a frame.
-    return len(chunk) >= least and not chunk.translate(None, _TEXT)
+    return len(chunk) > 1 and not chunk.translate(None, _TEXT)
 
 
 class Lines:

@@ -119,19 +119,19 @@ def talk_to(console, board):
 
 def test_up_bridges_and_lends_the_line(box, board, command):
     box("--bridge", str(board.port))
-    until(lambda: CONNECTED in board.printed)
+    until(lambda: CONNECTED in board.printed, 60)
     del board.printed[:]
 
     talk_to(command("console", str(board.port)), board)
 
-    until(lambda: CONNECTED in board.printed)
+    until(lambda: CONNECTED in board.printed, 60)
 
 
 def test_bridge_leads_to_the_broker_of_the_coordinator_on_this_box(box, board, command):
     data = box().data
 
     bridge = command("bridge", str(board.port), "--data", str(data))
-    until(lambda: CONNECTED in board.printed)
+    until(lambda: CONNECTED in board.printed, 60)
     until(lambda: bridge.says(b"says: info: connected to the broker"))
     bridge.process.send_signal(signal.SIGINT)
 

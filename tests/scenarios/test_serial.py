@@ -6,7 +6,7 @@ import pytest
 
 from fieldconf_coordinator.brokers.embedded import EmbeddedBroker
 from fieldconf_microagent import states
-from fieldconf_targets import bridge, bridge_console, registry
+from fieldconf_targets import bridge_console, registry
 from scenarios.test_micropython import BALLAST, write_template
 from support import interpreters
 from support.boards import copy_agent
@@ -187,7 +187,7 @@ def test_prompt_is_lent_and_given_back(line):
 
 
 def test_agent_that_something_ended_is_started_again_by_the_bridge(line, monkeypatch):
-    monkeypatch.setattr(bridge, "_RESTART_S", 0.1)
+    monkeypatch.setattr(bridge_console, "RESTART_S", 0.1)
     line.deploy()
     line.until_state("/web-vm/web", states.STARTED)
 

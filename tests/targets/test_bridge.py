@@ -10,6 +10,7 @@ import subprocess
 import pytest
 
 from fieldconf_microagent.serial_frames import ENDED, NONE, OPEN
+from fieldconf_targets import bridge_console
 from fieldconf_targets.bridge import bridging
 from fieldconf_targets.bridge_broker import Connection
 from fieldconf_targets.bridge_console import RESTART
@@ -248,28 +249,29 @@ def test_noise_is_not_logged_and_does_no_harm(bridge, peer, ear, caplog):
 
 
 def test_agent_that_has_ended_is_restarted_with_growing_pauses(bridge, peer, ear, monkeypatch):
-    monkeypatch.setattr("fieldconf_targets.bridge._RESTART_S", 0.1)
+    monkeypatch.setattr(bridge_console, "RESTART_S", 0.1)
+    revival = bridge._revival
     assert peer.connect()
-    peer.until(lambda: ear.accepted() == 1 and bridge._restart_s == 0.1)
+    peer.until(lambda: ear.accepted() == 1 and revival.pause_s == 0.1)
     peer.reset()
     for _ in range(2):
         peer.raw = b""
         peer.write(b"Traceback\r\nMemoryError:\r\n>>> ")
         peer.until(lambda: peer.raw.endswith(RESTART))
-    assert bridge._restart_s == 0.4
+    assert revival.pause_s == 0.4
     assert ear.heard() is None
 
     assert peer.connect()
-    peer.until(lambda: bridge._restart_s == 0.1)
+    peer.until(lambda: revival.pause_s == 0.1)
 
 
 def test_agent_that_runs_may_print_what_looks_like_a_prompt(bridge, peer, ear, monkeypatch):
-    monkeypatch.setattr(bridge, "_restart_s", 0.1)
+    monkeypatch.setattr(bridge._revival, "pause_s", 0.5)
     peer.write(b">>> ")
-    peer.until(lambda: bridge._restart_at_s)
+    peer.until(lambda: bridge._revival.is_due)
     assert peer.connect()
     peer.raw = b""
-    peer.until(lambda: bridge._restart_at_s is None)
+    peer.until(lambda: not bridge._revival.is_due)
 
     assert RESTART not in peer.raw
 
