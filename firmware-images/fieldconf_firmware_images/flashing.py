@@ -5,7 +5,9 @@ Each way is a module: `flash_esp` (esptool), `flash_repl` (a board that runs Mic
 told in sentences. Who listens for the board's first words, and where, is the caller's business.
 """
 
+import json
 import os
+import socket
 import tempfile
 import time
 from collections.abc import Callable
@@ -16,8 +18,8 @@ from . import flash_esp, flash_repl, flash_uf2, ports
 from .boards import Board
 from .flash_errors import FlashError, LineLost, NoSense
 from .image import Image
-from .raw_repl import RawRepl
-from .serial_line import BAUD, SerialLine
+from .raw_repl import Line, RawRepl
+from .serial_line import BAUD, LentLine, OpenLine, SerialLine
 
 Advance = Callable[[str, int, int], None]
 Tell = Callable[[str], None]
@@ -40,6 +42,7 @@ class Order:
         method: as in a board's description; `REPL` serves every board with MicroPython.
         baud: of the serial line; None for what the board's description says.
         hello: None: do not wait for the board.
+        borrow: asks whoever has a port open to lend it, over a socket; None if it does not.
         patience_s: how long to wait for it.
     """
 
@@ -48,6 +51,7 @@ class Order:
     method: str
     baud: int | None = None
     hello: Hello | None = None
+    borrow: Callable[[str], socket.socket | None] = lambda port: None
     patience_s: float = 90.0
 
 
@@ -66,6 +70,8 @@ def look(port: str, board: Board, method: str) -> None:
     if method == "uf2":
         if flash_uf2.board_of(Path(port)) is None and _known_drive(port, _name(board)) is None:
             ports.check(ports.chosen(port))
+    elif method == REPL:
+        _check(ports.chosen(port))
     elif method != "copy":
         ports.check(ports.chosen(port))
     elif not Path(port).is_dir():
@@ -74,6 +80,15 @@ def look(port: str, board: Board, method: str) -> None:
             "this board has a folder for its flash: make one and name it",
             kind="no-port",
         )
+
+
+def _check(port: str) -> None:
+    """Refuse a port that cannot be used; one that is in use may be lent."""
+    try:
+        ports.check(port)
+    except FlashError as error:
+        if error.kind != "busy":
+            raise
 
 
 def flash(order: Order, advance: Advance, tell: Tell) -> None:
@@ -108,11 +123,32 @@ def _by_repl(order: Order, advance: Advance, tell: Tell) -> None:
     baud = order.baud or (
         order.image.board.flashing.baud if order.image.board.flashing.method == REPL else BAUD
     )
-    with SerialLine(port, baud) as line:
+    with _line(order, port, baud) as line:
         _tell_outcome(flash_repl.flash(line, order.image.files, advance), tell)
         _ask(order)
-        flash_repl.restart(line)
-        _wait(order, tell, line)
+        if isinstance(line, SerialLine):
+            # Who lends a line restarts the board when it is given back.
+            flash_repl.restart(line)
+        if not _is_bridged(order.image):
+            _wait(order, tell, line)
+            return
+    # Its words come through a bridge, which needs the line now.
+    _wait(order, tell, None)
+
+
+def _line(order: Order, port: str, baud: int) -> OpenLine:
+    try:
+        return SerialLine(port, baud)
+    except FlashError as error:
+        lent = order.borrow(port) if error.kind == "busy" else None
+        if lent is None:
+            raise
+        return LentLine(lent, port)
+
+
+def _is_bridged(image: Image) -> bool:
+    settings = json.loads(image.files.get(flash_repl.SETTINGS, b"{}"))
+    return str(settings.get("broker")).startswith("serial:")
 
 
 def _tell_outcome(outcome: flash_repl.Outcome, tell: Tell) -> None:
@@ -273,7 +309,7 @@ def _asking(order: Order, advance: Advance) -> Advance:
     return asking
 
 
-def _wait(order: Order, tell: Tell, line: SerialLine | None) -> None:
+def _wait(order: Order, tell: Tell, line: Line | None) -> None:
     """Wait until the node was heard; meanwhile read what the board writes on its line."""
     if order.hello is None:
         return
@@ -289,7 +325,7 @@ def _wait(order: Order, tell: Tell, line: SerialLine | None) -> None:
     tell(f"{order.image.node} said hello")
 
 
-def _listen(line: SerialLine | None) -> tuple[SerialLine | None, bytes]:
+def _listen(line: Line | None) -> tuple[Line | None, bytes]:
     if line is not None:
         try:
             return line, line.read(_LOOK_S)

@@ -3,16 +3,34 @@
 pyserial comes with ``pip install 'fieldconf[boards]'`` and is imported when a line is opened.
 """
 
+import select
+import socket
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from . import ports
 from .flash_errors import LineLost
 from .needs import module
+from .raw_repl import Line
 
 BAUD = 115200
 # A board that takes no bytes for so long does not read.
 _WRITE_S = 10.0
+
+
+class OpenLine(Line, Protocol):
+    """A line that somebody holds, to be closed with ``with``."""
+
+    def __enter__(self) -> "OpenLine":
+        """Return itself."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Give it back."""
 
 
 class SerialLine:
@@ -74,6 +92,45 @@ class SerialLine:
 
     def _gone(self) -> LineLost:
         return gone(self.port)
+
+
+class LentLine:
+    """A line that whoever has the port open lends over a socket."""
+
+    def __init__(self, end: socket.socket, port: str) -> None:
+        self._end = end
+        self.port = port
+        end.settimeout(_WRITE_S)
+
+    def write(self, data: bytes) -> None:
+        """Send all of `data`."""
+        try:
+            self._end.sendall(data)
+        except OSError as error:
+            raise gone(self.port) from error
+
+    def read(self, patience_s: float) -> bytes:
+        """Return what has come; b"" after so long without a byte."""
+        try:
+            if not select.select([self._end], [], [], patience_s)[0]:
+                return b""
+            data = self._end.recv(65536)
+        except OSError as error:
+            raise gone(self.port) from error
+        if not data:
+            raise gone(self.port)
+        return data
+
+    def __enter__(self) -> "LentLine":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._end.close()
 
 
 def gone(port: str) -> LineLost:

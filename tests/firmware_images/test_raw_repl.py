@@ -115,7 +115,7 @@ def test_a_program_that_talks_and_talks_is_not_listened_to_for_ever():
     line = Chatter()
 
     with pytest.raises(NoSense, match=r"it said: '.*23\.4 C 23\.4 C'"):
-        RawRepl(line, lambda: line.now).enter()
+        RawRepl(line, clock=lambda: line.now).enter()
     assert line.now < 60
 
 

@@ -12,18 +12,21 @@ pull the cable (`board.unplug`), as a USB port vanishes when the board loses pow
 """
 
 import os
+import re
 import select
+import signal
 import subprocess
-import termios
 import threading
 import time
 import tty
+from pathlib import Path
 
 from support import interpreters
 
 _BLOCK = 4096
 _PAUSE_S = 0.005
 _BANNER = b"raw REPL; CTRL-B to exit\r\n>"
+_FRIENDLY = b'Type "help()" for more information.'
 
 
 class PtyBoard:
@@ -48,6 +51,7 @@ class PtyBoard:
         self.spoil = lambda from_board, data: data
         self.resets = self.taken = 0
         self._is_raw = False
+        self._said = b""
         self._process = self._thread = None
         self._wake, self._waker = os.pipe()
         self.plug()
@@ -84,19 +88,12 @@ class PtyBoard:
         os.close(self._waker)
 
     def _boot(self):
-        """Start MicroPython with main.py as boards do: in a session that its terminal can stop."""
+        """Start MicroPython, with main.py as boards do."""
         self._board, board_end = os.openpty()
         tty.setraw(board_end)
-        flags = termios.tcgetattr(board_end)
-        # While code runs, Ctrl-C is a signal; the REPL reads it as a character.
-        flags[tty.LFLAG] |= termios.ISIG
-        termios.tcsetattr(board_end, termios.TCSANOW, flags)
         starts = not self._is_raw and (self.folder / "main.py").exists()
         self._process = subprocess.Popen(
-            # The shell leads a session, so that what it opens becomes its terminal.
-            ["sh", "-c", ': <$0; exec "$@"', os.ttyname(board_end)]
-            + self._command
-            + (["-i", "main.py"] if starts else []),
+            self._command + (["-i", "main.py"] if starts else []),
             stdin=board_end,
             stdout=board_end,
             stderr=board_end,
@@ -130,10 +127,15 @@ class PtyBoard:
             return
         self.taken += len(data)
         data = self.spoil(False, data)
-        for mark in data:
-            if mark in b"\x01\x02":
-                self._is_raw = mark == 1
+        if b"\x03" in data and self._takes_interrupts():
+            self._process.send_signal(signal.SIGINT)
         _write(self._board, data)
+
+    def _takes_interrupts(self):
+        """Tell whether code runs that Ctrl-C stops: on the desktop that is a signal, which the
+        prompt does without, and `micropython.kbd_intr(-1)` turns off."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        return int(re.search(r"SigCgt:\s*(\w+)", status)[1], 16) >> signal.SIGINT - 1 & 1
 
     def _from_board(self):
         try:
@@ -141,7 +143,9 @@ class PtyBoard:
         except OSError:
             self._reset()
             return
+        self._notice(data)
         if self._hides is not None:
+            self._is_raw = True
             # After a reset in the raw REPL the board is in it again, without a friendly word.
             self._hides += data
             if b">>> " in self._hides:
@@ -153,6 +157,14 @@ class PtyBoard:
         data = self.spoil(True, data)
         if self._is_plugged:
             _write(self._host, data)
+
+    def _notice(self, data):
+        """Find in what the board says which of its two prompts it is at."""
+        self._said = (self._said + data)[-_BLOCK:]
+        raw, friendly = self._said.rfind(_BANNER), self._said.rfind(_FRIENDLY)
+        if raw != friendly:
+            self._is_raw = raw > friendly
+            self._said = self._said[max(raw, friendly) + 1 :]
 
     def _reset(self):
         self._process.wait()

@@ -80,6 +80,7 @@ def flash(
     from fieldconf_firmware_images import boards, flashing
     from fieldconf_firmware_images.errors import ImageError
     from fieldconf_firmware_images.flash_errors import FlashError
+    from fieldconf_targets import bridge_console
 
     context, folder = click.get_current_context(), data / "flashing"
 
@@ -104,7 +105,7 @@ def flash(
             enrolling=Enrolling(find, anew, broker),
         )
         hello = first_words(find, image.node) if wait else None
-        order = flashing.Order(image, port, method, baud, hello, timeout)
+        order = flashing.Order(image, port, method, baud, hello, bridge_console.ask, timeout)
         flashing.flash(order, bars.advance, bars.tell)
         forget(folder, image.node)
     except ImageError as error:

@@ -8,9 +8,8 @@ import pytest
 
 from fieldconf_microagent import states
 from scenarios.test_micropython import DATA, WEB
-from support import interpreters
 from support.box import Box
-from support.commands import fieldconf
+from support.commands import in_process
 from support.ptyboard import PtyBoard
 from support.waiting import until
 
@@ -55,8 +54,21 @@ def box(tmp_path):
 
 
 @pytest.fixture
+def fieldconf(agent, monkeypatch, capsys):
+    """Runs the command line in this process; the agent is compiled once for all tests."""
+    run = in_process(monkeypatch, capsys)
+    return lambda box, *words: run(*words, FIELDCONF_DATA=box.data)
+
+
+@pytest.fixture
+def flash(fieldconf, board):
+    """Flash as a user does; the board is one of the desktop, and reached through a REPL."""
+    words = ("flash", board.port, "--node", "attic", "--board", "unix", "--files-only")
+    return lambda box, *more: fieldconf(box, *words, *more)
+
+
+@pytest.fixture
 def board(tmp_path):
-    interpreters.find("mpy-cross")
     pytest.importorskip("serial", reason="needs pyserial: pip install 'fieldconf[test]'")
     board = PtyBoard(tmp_path / "flash", link=tmp_path / "port")
     yield board
@@ -79,18 +91,14 @@ def deploy(box, port):
     box.ask("deploy", path=str(root))
 
 
-def flash(box, board, *more):
-    """Flash as a user does; the board is one of the desktop, and reached through a REPL."""
-    words = ("--node", "attic", "--board", "unix", "--files-only", *more)
-    return fieldconf(box.data, "flash", board.port, *words)
-
-
-def test_a_board_is_flashed_deployed_to_updated_cut_off_and_flashed_again(box, board):
+def test_a_board_is_flashed_deployed_to_updated_cut_off_and_flashed_again(
+    box, board, flash, fieldconf
+):
     def diary():
         found = list(board.folder.glob("data/*web/diary"))
         return found[0].read_text().splitlines() if found else []
 
-    status, out, err = flash(box, board)
+    status, out, err = flash(box)
     assert status == 0, out + err
     assert out.splitlines()[-2:] == ["waiting for attic to say hello", "attic said hello"]
     assert not list(box.data.glob("flashing/*"))
@@ -111,29 +119,28 @@ def test_a_board_is_flashed_deployed_to_updated_cut_off_and_flashed_again(box, b
     settings = board.folder / "settings.json"
     own = box.folder / "attic.json"
     own.write_bytes(settings.read_bytes())
-    status, out, err = fieldconf(
-        box.data, "flash", board.port, "--settings", own, "--board", "unix", "--files-only"
-    )
+    words = ("--settings", own, "--board", "unix", "--files-only")
+    status, out, err = fieldconf(box, "flash", board.port, *words)
     assert status == 0, out + err
     assert "files were there already, read and compared" in out
     box.until_state("/attic/web", states.STARTED)
     until(lambda: diary().count("start 6000") == started + 1)
 
 
-def test_a_flashing_that_was_cut_goes_on_with_the_same_key(box, board):
+def test_a_flashing_that_was_cut_goes_on_with_the_same_key(box, board, flash):
     def pull(from_board, data):
         if board.taken > 20_000:
             board.unplug()
         return data
 
     board.spoil = pull
-    first = flash(box, board)
+    first = flash(box)
     (kept,) = box.data.glob("flashing/*")
     key = json.loads(kept.read_text())["key"]
     mode = kept.stat().st_mode & 0o777
     board.spoil = lambda from_board, data: data
     board.plug()
-    second = flash(box, board)
+    second = flash(box)
 
     assert first[0] == 1 and "the cable was pulled, or it lost power" in first[2]
     assert mode == 0o600
@@ -142,12 +149,26 @@ def test_a_flashing_that_was_cut_goes_on_with_the_same_key(box, board):
     assert not kept.exists()
 
 
-def test_a_node_that_is_enrolled_needs_a_word_to_get_another_key(box, board):
-    flash(box, board, "--no-wait")
+def test_a_board_without_a_network_is_flashed_while_its_line_is_bridged(tmp_path, board, fieldconf):
+    """The bridge lends the line, and starts the board when it has it back."""
+    box = Box(tmp_path, "--bridge", board.port)
+    try:
+        box.up()
+        words = ("--node", "attic", "--board", "pybv11", "--broker", "serial:")
+        status, out, err = fieldconf(box, "flash", board.port, *words)
+        assert status == 0 and "attic said hello" in out, out + err + box.log()
+        deploy(box, 5432)
+        box.until_state("/attic/web", states.STARTED)
+    finally:
+        box.close()
+
+
+def test_a_node_that_is_enrolled_needs_a_word_to_get_another_key(box, board, flash):
+    flash(box, "--no-wait")
     before = (board.folder / "settings.json").read_text()
 
-    refused = flash(box, board, "--no-wait")
-    anew = flash(box, board, "--anew")
+    refused = flash(box, "--no-wait")
+    anew = flash(box, "--anew")
 
     assert refused[0] == 1 and "there is a node attic already" in refused[2]
     assert anew[0] == 0 and "attic said hello" in anew[1], anew
