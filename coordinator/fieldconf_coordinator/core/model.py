@@ -475,6 +475,15 @@ class World:
         self.port_is_taken: Callable[[int], bool] = lambda port: False
         self.first_port = 10_000
         self.marks = Marks()
+        # What was sorted last, and the outcome; see `in_order`.
+        self._ids: list[str] = []
+        self._sorted: list[str] = []
+
+    def in_order(self, ids: list[str]) -> list[str]:
+        """Return ids of nodes, sorted; sorting them for every request would cost more than it."""
+        if ids != self._ids:
+            self._ids, self._sorted = ids, sorted(ids)
+        return self._sorted
 
     def touch(self, app: Application, scope: Instance | None = None) -> None:
         """Note that what is shown of `app` changed: of itself, or of all on the node `scope`."""

@@ -217,7 +217,7 @@ def nodes(service: Service, now: int, asked: Asked) -> Page:
             return None
         return found
 
-    return paged(sorted(known), asked["cursor"], asked["limit"], row)
+    return paged(world.in_order(known), asked["cursor"], asked["limit"], row)
 
 
 def node(service: Service, now: int, asked: Asked) -> Any:

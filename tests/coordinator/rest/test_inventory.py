@@ -101,3 +101,21 @@ def test_what_a_node_was_is_known_when_it_is_offline_after_a_restart(tmp_path):
         for name in ("agent", "platform", "installers", "address"):
             assert after[name] == before[name]
         assert after["heard"] >= before["heard"] - 60_000
+
+
+def test_pages_of_nodes_are_in_order_and_know_who_came_and_went(tmp_path):
+    def listed(fleet):
+        first = fleet.ask("GET", "/nodes?limit=3").json
+        rest = fleet.get(f"/nodes?cursor={first['page']['next']}").data
+        return [one["id"] for one in [*first["data"], *rest]]
+
+    with served(tmp_path, dev=True) as fleet:
+        fleet.deploy()
+        before = listed(fleet)
+        body = {"path": "/web-vm1", "count": 3}
+        fleet.done(fleet.post("/applications/shop/scale", body))
+        after = listed(fleet)
+
+    assert len(before) == 4 and before == sorted(before)
+    assert len(after) == 5 and after == sorted(after)
+    assert set(before) < set(after)
