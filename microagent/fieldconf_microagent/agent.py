@@ -98,14 +98,14 @@ class Agent:
         self.changed = self.due = False
         self.effects: "list[tuple[Any, ...]]" = []
         self.have_topic, self.live_topic = (
-            topics.have(self.d, self.node),
-            topics.live(self.d, self.node),
+            topics.topic(self.d, self.node, "have"),
+            topics.topic(self.d, self.node, "live"),
         )
         self._handlers = {
-            topics.want(self.d, self.node): self._on_want,
-            topics.do(self.d, self.node): self._on_do,
-            topics.ask(self.d, self.node): self._on_ask,
-            topics.put(self.d, self.node): None,  # for the fetcher; the host takes it
+            topics.topic(self.d, self.node, "want"): self._on_want,
+            topics.topic(self.d, self.node, "do"): self._on_do,
+            topics.topic(self.d, self.node, "ask"): self._on_ask,
+            topics.topic(self.d, self.node, "put"): None,  # for the fetcher; the host takes it
             self.live_topic: self._on_own_live,
         }
         if saved:
@@ -196,14 +196,16 @@ class Agent:
         self.now = now
         for app, prefix, node in self.imports.tick(now):
             ask = codec.pack([app, prefix])
-            self.effects.append(("publish", topics.ask(self.d, node), ask, 1, False, None))
+            self.effects.append(("publish", topics.topic(self.d, node, "ask"), ask, 1, False, None))
         if self._have_at is not None and now >= self._have_at:
             self._have_at = None
             self.dirty.add(self.have_topic)
         if self.ready and now >= self._pulse_at:
             self._pulse_at = now + int(self.settings.get("pulse", _PULSE_MS))
             pulse = codec.pack(self.triple + [self.version])
-            self.effects.append(("publish", topics.pulse(self.d, self.node), pulse, 0, False, None))
+            self.effects.append(
+                ("publish", topics.topic(self.d, self.node, "pulse"), pulse, 0, False, None)
+            )
         self.dirty.update(self.exports.answers(now))
         self.due = True
 
@@ -427,7 +429,7 @@ class Agent:
         topics_now = set(self._handlers)
         for app, prefix, node in self.imports.keys():
             topics_now.add(topics.exports(self.d, app, prefix, node))
-            topics_now.add(topics.live(self.d, node))
+            topics_now.add(topics.topic(self.d, node, "live"))
         more, less = topics_now - self._subscribed, self._subscribed - topics_now
         self._subscribed = topics_now
         if more:

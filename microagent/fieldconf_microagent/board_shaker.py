@@ -219,7 +219,7 @@ def _units(tree: ast.Module) -> Iterator[_Unit]:
             stores = {
                 n.id
                 for n in ast.walk(node)
-                if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+                if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store) and ":" not in n.id
             }
             yield _Unit(node, stores)
 

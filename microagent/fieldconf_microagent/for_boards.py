@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).parent
 #: Where everything begins, and the module that all that stays in memory is joined to.
 FIRST = "main_board"
 #: What `startup` puts together stays when that goes.
-STAYING = ("store", "link_mqtt", "runner_inline", "host")
+STAYING = ("store", "link_mqtt", "host")
 
 #: Modules that only CPython imports: a board does not need these files.
 CPYTHON_ONLY = frozenset(

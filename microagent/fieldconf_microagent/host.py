@@ -110,9 +110,9 @@ class Host:
         self._random_below = random_below
         settings = agent.settings
         self._d, self._node, self._key = settings["domain"], settings["node"], settings["key"]
-        self._put = topics.put(self._d, self._node)
-        self._get = topics.get(self._d, self._node)
-        self._logs = topics.log(self._d, self._node)
+        self._put = topics.topic(self._d, self._node, "put")
+        self._get = topics.topic(self._d, self._node, "get")
+        self._logs = topics.topic(self._d, self._node, "log")
         self._reconnect = Reconnect(settings.get("reconnect", 5000))
         self._connect_at: "int | None" = now_ms()
         # token of a publish that is not acknowledged → its slot, or None
@@ -184,7 +184,7 @@ class Host:
         if due and self.reachable and self.ended is None:
             self._connect_at = None
             live = codec.pack(self.agent.triple[:2] + [False])
-            self.link.connect((topics.live(self._d, self._node), live))
+            self.link.connect((topics.topic(self._d, self._node, "live"), live))
 
     def _wait_ms(self, longest_ms: int) -> int:
         if self._stopping:

@@ -10,9 +10,13 @@ from . import compat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from .board import Board
     from .fetch import Fetcher
     from .host import Host
+    from .runner_inline import InlineRunner
 
 #: Exit status when the settings are refused.
 REFUSED = 2
@@ -44,7 +48,7 @@ def _assembled(folder: str) -> "tuple[Host, Board | None]":
     """
     from . import startup
 
-    made = startup.assembled(folder, Recipes(folder), _log)
+    made = startup.assembled(folder, Recipes(folder), Steps, _log)
     compat.unload("startup", "settings", "compat_rare")
     return made
 
@@ -130,6 +134,59 @@ class Recipes:
     def on_put(self, now: int, digest: bytes, index: int, total: int, data: bytes) -> None:
         if self._fetcher:
             self._fetcher.on_put(now, digest, index, total, data)
+
+
+class Steps:
+    """Stands for a `runner_inline.InlineRunner`, which is in memory only while it has to do."""
+
+    def __init__(self, root: str, wake: "Callable[[], object]") -> None:
+        self._arguments = (root, wake)
+        # What recipes keep in memory: it outlives the runner.
+        self._kept: "tuple[dict[str, Any], dict[str, str]]" = ({}, {})
+        self._runner: "InlineRunner | None" = None
+
+    def start(self, request: "dict[str, Any]") -> None:
+        self._loaded().start(request)
+
+    def cancel(self, path: str) -> None:
+        if self._runner:
+            self._runner.cancel(path)
+
+    def poll(self) -> "list[tuple[str, str, str]]":
+        runner = self._runner
+        if runner is None:
+            return []
+        if runner.is_idle():
+            runner.close()
+            self._runner = runner = None
+            compat.unload("runner_inline", "recipe", "inline_async")
+            gc.collect()
+            return []
+        return runner.poll()
+
+    def logs(self) -> "list[tuple[str, str, bytes]]":
+        return self._runner.logs() if self._runner else []
+
+    def busy(self) -> int:
+        return self._runner.busy() if self._runner else 0
+
+    def next_wake(self) -> "int | None":
+        return self._runner.next_wake() if self._runner else None
+
+    def forget(self, path: str) -> None:
+        self._loaded().forget(path)
+
+    def close(self) -> None:
+        if self._runner:
+            self._runner.close()
+
+    def _loaded(self) -> "InlineRunner":
+        if self._runner is None:
+            gc.collect()
+            from .runner_inline import InlineRunner
+
+            self._runner = InlineRunner(*self._arguments, self._kept)
+        return self._runner
 
 
 def _log(level: str, text: str) -> None:

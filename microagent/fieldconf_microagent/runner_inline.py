@@ -26,7 +26,12 @@ _DETAIL = 2048
 class InlineRunner:
     """Runs steps without processes."""
 
-    def __init__(self, data_root: str, wake: "Callable[[], object] | None" = None) -> None:
+    def __init__(
+        self,
+        data_root: str,
+        wake: "Callable[[], object] | None" = None,
+        loaded: "tuple[dict[str, Any], dict[str, str]] | None" = None,
+    ) -> None:
         self._root = data_root
         self._wake = wake
         self._clock = compat.Clock()
@@ -35,9 +40,9 @@ class InlineRunner:
         self._results: list[tuple[str, str, str]] = []
         self._logs: list[tuple[str, str, bytes]] = []
         self._logged = 0
-        # Name space of a recipe by its folder, and which folder each instance uses.
-        self._spaces: dict[str, Any] = {}
-        self._used: dict[str, str] = {}
+        # Name space of a recipe by its folder, and which folder each instance uses; `loaded` is
+        # both, kept by somebody who lets go of the runner while nothing is under way.
+        self._spaces, self._used = loaded or ({}, {})
         # [when, pause, function, path] of what recipes want to be called every so often.
         self._timers: list[list[Any]] = []
 
@@ -77,6 +82,10 @@ class InlineRunner:
 
     def busy(self) -> int:
         return len(self._waiting) + (len(self._async) if self._async is not None else 0)
+
+    def is_idle(self) -> bool:
+        """Tell whether nothing is lost when this runner is: no step, no timer, no line of log."""
+        return not (self.busy() or self._timers or self._results or self._logs)
 
     def next_wake(self) -> "int | None":
         """Return how many ms from now something is to be called that a recipe asked for."""

@@ -4,7 +4,6 @@ from . import compat, compat_rare, settings
 from .host import Host, assemble
 from .link_mqtt import MqttLink
 from .messages import FORMAT
-from .runner_inline import InlineRunner
 from .store import Store
 from .version import VERSION
 
@@ -14,13 +13,16 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .board import Board
-    from .main_board import Recipes
+    from .main_board import Recipes, Steps
 
 INSTALLERS = ("logger", "python")
 
 
 def assembled(
-    folder: str, fetcher: "Recipes", log: "Callable[[str, str], object]"
+    folder: str,
+    fetcher: "Recipes",
+    steps: "type[Steps]",
+    log: "Callable[[str, str], object]",
 ) -> "tuple[Host, Board | None]":
     """Return the agent with all its parts, and what tends the board; None on a desktop.
 
@@ -35,7 +37,7 @@ def assembled(
 
         board = Board(known, clock, log)
     link = _link(known, folder)
-    host = _host(folder, known, link, fetcher, clock, log, _about(board))
+    host = _host(folder, known, link, fetcher, steps, clock, log, _about(board))
     if board:
         board.attach(host, link)
     return host, board
@@ -66,11 +68,11 @@ def _host(
     known: "dict[str, Any]",
     link: MqttLink,
     fetcher: "Recipes",
+    steps: "type[Steps]",
     clock: compat.Clock,
     log: "Callable[[str, str], object]",
     info: "dict[str, Any]",
 ) -> Host:
-    data = folder + "/data"
     store = Store(folder + "/state")
     agent = assemble(
         known,
@@ -83,7 +85,7 @@ def _host(
         info=info,
         parallel=1,
     )
-    runner = InlineRunner(data, link.wake)
+    runner = steps(folder + "/data", link.wake)
     # Nothing of this module is handed on, or all of it would stay in memory.
     return Host(
         agent,

@@ -43,7 +43,9 @@ def carry_out(agent: "Agent", message: bytes) -> None:
 
 def _publish(agent: "Agent", answer: "list[Any]") -> None:
     sealed = envelope.seal(agent.key, agent.node, "did", codec.pack(answer))
-    agent.effects.append(("publish", topics.did(agent.d, agent.node), sealed, 1, False, None))
+    agent.effects.append(
+        ("publish", topics.topic(agent.d, agent.node, "did"), sealed, 1, False, None)
+    )
 
 
 def do(agent: "Agent", verb: str, arguments: "list[Any]") -> "tuple[str, Any]":
