@@ -306,6 +306,8 @@ def test_noise_on_the_line_spoils_no_file(board, impatient, seed):
     passing(board, lambda from_board, data, before: data)
     flash(board.port)
 
+    # Under its name is a file only if it is right.
+    assert [path for path in AGENT if spoiled.get(path, AGENT[path]) != AGENT[path]] == []
     if told is None:
         assert AGENT.items() <= spoiled.items(), f"seed {seed}"
     else:
