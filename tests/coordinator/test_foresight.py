@@ -147,3 +147,33 @@ def test_what_cannot_be_done_is_refused_as_the_action_would_be(desk):
     desk.fleet.remove(0, "shop", "/web1")
     with pytest.raises(FleetError, match="is being removed"):
         desk.fleet.foresee("shop", "start", ["/web1"])
+
+
+def test_what_lies_in_somebody_who_waits_waits_too_and_so_on(desk):
+    graph = [
+        component("VM", "target", children=["Source", "Outer", "User"]),
+        component("Source", exports=["x=1"], ancestors=["VM"]),
+        component("Outer", imports=["Source.x"], children=["Inside"], ancestors=["VM"]),
+        component("Inside", exports=["y=1"], ancestors=["Outer"]),
+        component("User", imports=["Inside.y"], ancestors=["VM"]),
+    ]
+    paths = [("/vm", "VM"), ("/vm/s", "Source"), ("/vm/o", "Outer"), ("/vm/o/i", "Inside")]
+    desk.deploy(template(graph, [*paths, ("/vm/u", "User")], "deep"), {}, name="deep")
+
+    found = desk.fleet.foresee("deep", "stop", ["/vm/s"])
+
+    lost = {one["path"]: one["prefix"] for one in found["unresolved"]}
+    assert lost == {"/vm/o": "Source", "/vm/o/i": "", "/vm/u": "Inside"}
+
+
+def test_nobody_serves_himself(desk):
+    graph = [
+        component("VM", "target", children=["Peer"]),
+        component("Peer", exports=["x=1"], imports=["Peer.x"], ancestors=["VM"]),
+    ]
+    peers = [("/vm", "VM"), ("/vm/a", "Peer"), ("/vm/b", "Peer")]
+    desk.deploy(template(graph, peers, "peers"), {}, name="peers")
+
+    found = desk.fleet.foresee("peers", "stop", ["/vm/a"])
+
+    assert [one["path"] for one in found["unresolved"]] == ["/vm/b"]

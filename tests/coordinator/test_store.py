@@ -284,3 +284,15 @@ def test_a_kill_in_the_middle_of_writing_leaves_whole_batches(tmp_path):
         store.close()
         assert len(found) == 1
         assert found.pop() in (acknowledged, acknowledged + 1)
+
+
+def test_events_of_a_path_are_those_of_it_and_below_it(store):
+    paths = ["/vm", "/vm/web", "/vm/web/%", "/vm2", "/v_", ""]
+    store.commit([("event", "problem", "shop", path, "", path) for path in paths])
+
+    def found(path):
+        return [one["path"] for one in store.events(path=path)]
+
+    assert found("/vm") == ["/vm", "/vm/web", "/vm/web/%"]
+    assert found("/vm/web") == ["/vm/web", "/vm/web/%"]
+    assert found("/v_") == ["/v_"]
