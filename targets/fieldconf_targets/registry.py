@@ -15,6 +15,7 @@ BUILT_IN = {
     "embedded": "fieldconf_targets.embedded:EmbeddedTarget",
     "local": "fieldconf_targets.local:LocalTarget",
     "memory": "fieldconf_targets.memory:MemoryTarget",
+    "serial": "fieldconf_targets.serial:SerialTarget",
 }
 
 

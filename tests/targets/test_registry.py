@@ -12,7 +12,9 @@ def test_every_built_in_handler_names_its_own_class():
 
 
 def test_unknown_handler_is_refused_with_those_that_are_known():
-    with pytest.raises(TargetError, match="no target 'cloud'; known are embedded, local, memory"):
+    with pytest.raises(
+        TargetError, match="no target 'cloud'; known are embedded, local, memory, serial"
+    ):
         registry.target_class("cloud")
 
 
