@@ -488,3 +488,21 @@ def test_deploy_that_cannot_end_says_what_it_waits_for(run, tmp_path, monkeypatc
     assert status == 1
     assert "/vm/web waits for Data.ip, Data.port" in err
     assert "it goes on by itself when what is missing is there" in err
+
+
+def test_what_many_wait_for_is_told_once_and_stays_together(capsys):
+    class Remote:
+        def why(self, app, path):
+            said = {"path": "/vm/db", "text": "failed: start\nneeds a disk"}
+            return [{"path": path, "text": "waits for Db"}, said]
+
+    steps = [{"path": path, "done": False, "state": "unresolved"} for path in ("/a", "/b")]
+
+    assert common._tell_why(Remote(), {"id": 1, "application": "shop", "steps": steps})
+
+    assert capsys.readouterr().err.splitlines()[:-1] == [
+        "  waiting  /a waits for Db",
+        "  waiting  /vm/db failed: start",
+        "           needs a disk",
+        "  waiting  /b waits for Db",
+    ]

@@ -198,9 +198,10 @@ def finish(remote: Remote, answer: Mapping[str, Any], wait: bool, timeout: float
 def _tell_why(remote: Remote, change: Mapping[str, Any]) -> bool:
     """Tell what a change waits for; return whether waiting here makes no sense any more."""
     left = [step for step in change["steps"] if not step["done"]]
-    for step in left:
-        for reason in remote.why(change["application"], step["path"]):
-            click.echo(f"  waiting  {reason['path']} {reason['text']}", err=True)
+    why = (remote.why(change["application"], step["path"]) for step in left)
+    # What many wait for is told once; what a script said may have many lines.
+    for line in dict.fromkeys(f"{one['path']} {one['text']}" for reasons in why for one in reasons):
+        click.echo("  waiting  " + line.replace("\n", "\n" + " " * 11), err=True)
     if not all(step["state"] in (states.UNRESOLVED, states.WAITING) for step in left):
         click.echo(
             f"  Ctrl-C ends this waiting; 'fieldconf cancel {change['id']}' what is under way.",
