@@ -39,6 +39,18 @@ def test_a_new_application_is_started_whole(desk):
     ]
 
 
+def test_a_plan_tells_whose_exports_change_with_their_component(desk):
+    other = web_template()
+    other.graph.components["Data"] = component(
+        "Data", exports=["ip", "port=5432"], ancestors=["VM", "Box"]
+    )
+
+    plan = desk.fleet.plan(other, {}, "shop")
+
+    assert plan["change"] == ["/data/data"]
+    assert desk.fleet.plan(web_template(), {}, "shop")["change"] == []
+
+
 def test_deploying_again_adds_removes_and_upgrades_by_path(desk):
     port = desk.shown("/web1/web")["exports"]["Web.port"]
     new = template(

@@ -156,7 +156,10 @@ class Requests:
         found, plan = self.plan(template, digests, name)
         app = found or self._new(template, "", name, target, simulate)
         _keep_to_it(app, target, simulate)
-        self._built(app, template, plan)
+        _, kept = self._built(app, template, plan)
+        # A component's defaults are no part of what is set on an instance.
+        others = {one.path for one, worked in kept if worked != (one.values, one.magic)}
+        plan.change += others.difference(plan.change, plan.upgrade)
         return plan.shown(name, found is None)
 
     def _new(
