@@ -84,7 +84,8 @@ def line(library, tmp_path, monkeypatch, keepalive_s):
         running.target(name).close()
 
 
-def test_board_without_a_network_is_deployed_updated_and_undeployed(line):
+def test_board_without_a_network_is_deployed_updated_and_undeployed(line, monkeypatch):
+    monkeypatch.setattr(SerialBoardTarget, "options", ("-X", "heapsize=72wK"))
     line.deploy()
     line.until_state("/web-vm/web", states.STARTED)
     assert (line.recipe() / "ballast").read_bytes() == BALLAST

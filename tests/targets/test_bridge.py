@@ -130,6 +130,20 @@ def test_broker_that_reads_nothing_for_a_while_is_waited_for(bridge, peer, ear, 
     assert all_of(peer, ear, len(data)) == data
 
 
+def test_end_of_the_stream_waits_for_a_broker_that_reads_nothing(bridge, peer, ear, monkeypatch):
+    peer.connect()
+    peer.until(lambda: ear.accepted() == 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(Connection, "write", lambda *_: False)
+        peer.send(b"last words")
+        peer.line.close()
+        peer.until(peer.line.is_idle)
+        assert ear.heard() == b""
+
+    assert all_of(peer, ear, 10) == b"last words"
+    peer.until(lambda: ear.heard() is None)
+
+
 def test_end_of_the_stream_is_the_end_of_the_connection_behind_all_that_was_sent(bridge, peer, ear):
     peer.connect()
     peer.until(lambda: ear.accepted() == 1)
