@@ -10,6 +10,7 @@ Paths are relative to where the board starts, which is the root of its file syst
 import ast
 import base64
 import hashlib
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -71,6 +72,22 @@ def _t(p):
   yield x,os.stat(p+'/'+x)[0]&0x4000!=0
 """
 
+# A watchdog cannot be stopped, and outlives a soft reset; timers do not.
+_FEED = """
+try:
+ import machine
+ for n in (60000,30000,8000):
+  try:
+   _w=machine.WDT(timeout=n)
+   break
+  except ValueError:
+   pass
+ _f=machine.Timer(-1)
+ _f.init(period=1000,callback=lambda t:_w.feed())
+except Exception:
+ pass
+"""
+
 _FACTS = """
 gc.collect()
 i=sys.implementation
@@ -112,6 +129,9 @@ class Facts:
         return f"{name or self.name} {version} on {self.machine or self.platform}"
 
 
+_KINDS = [str, tuple, int, str, str, int, bool, bool, bool, bool, int, int]
+
+
 class BoardFiles:
     """The files of a board whose raw REPL takes code, until the board is reset.
 
@@ -130,18 +150,20 @@ class BoardFiles:
     def digest(self, path: str) -> tuple[int, bytes] | None:
         """Return size and SHA-256 of a file as it is on the board, None if there is none."""
         if self.facts.has_hash:
-            answer = self._ask(f"_s({path!r})")
-            return None if answer is None else (int(answer[0]), bytes(answer[1]))
+            answer = self._ask(f"_s({path!r}) or ()", tuple)
+            if answer and [type(each) for each in answer] != [int, bytes]:
+                raise _nonsense(repr(answer).encode())
+            return answer or None
         content = self.read(path)
         return None if content is None else sum_of(content)
 
     def read(self, path: str) -> bytes | None:
         """Return the content of a file, None if there is none."""
-        if not self._ask(f"_o({path!r}) is not None"):
+        if not self._ask(f"_o({path!r}) is not None", bool):
             return None
         self._repl.execute(f"f=_o({path!r})")
         content = b""
-        while piece := self._ask(f"f.read({self._piece // 2})"):
+        while piece := self._ask(f"f.read({self._piece // 2})", bytes):
             content += piece
         self._repl.execute("f.close()")
         return content
@@ -182,7 +204,7 @@ class BoardFiles:
 
     def walk(self, folder: str) -> Iterator[str]:
         """Yield the paths of all files below a folder; none if there is no such folder."""
-        for name, is_folder in self._ask(f"list(_t({folder!r}))"):
+        for name, is_folder in self._entries(folder):
             path = f"{folder}/{name}"
             if is_folder:
                 yield from self.walk(path)
@@ -191,7 +213,7 @@ class BoardFiles:
 
     def remove_tree(self, folder: str) -> None:
         """Remove a folder with all that is in it; nothing happens if there is none."""
-        for name, is_folder in self._ask(f"list(_t({folder!r}))"):
+        for name, is_folder in self._entries(folder):
             if is_folder:
                 self.remove_tree(f"{folder}/{name}")
             else:
@@ -202,11 +224,23 @@ class BoardFiles:
             if "OSError" not in error.traceback:
                 raise
 
+    def feed_watchdog(self) -> None:
+        """Feed the watchdog that a program left behind, until the board is reset."""
+        self._repl.execute(_FEED)
+
     def tidy(self) -> None:
         """Close and remove a file that was being written."""
         if self.facts.has_rename:
             self._repl.execute("try:\n f.close()\nexcept NameError:\n pass", _PATIENCE_S)
             self.remove(PART)
+
+    def _entries(self, folder: str) -> list[tuple[str, bool]]:
+        """Return what is in a folder: name, and whether that is a folder as well."""
+        found: list[tuple[str, bool]] = self._ask(f"list(_t({folder!r}))", list)
+        for each in found:
+            if not isinstance(each, tuple) or [type(part) for part in each] != [str, bool]:
+                raise _nonsense(repr(each).encode())
+        return found
 
     def _make_folders(self, path: str) -> None:
         parents = path.split("/")[:-1]
@@ -220,7 +254,10 @@ class BoardFiles:
 
     def _facts(self) -> Facts:
         try:
-            return Facts(*_value(self._repl.execute(_FACTS)))
+            values = _value(self._repl.execute(_FACTS), tuple)
+            if [type(each) for each in values] != _KINDS:
+                raise _nonsense(repr(values).encode())
+            return Facts(*values)
         except BoardError as error:
             raise FlashError(
                 f"this board's Python cannot say what it is: {error.text}",
@@ -228,8 +265,8 @@ class BoardFiles:
                 kind="too-small",
             ) from error
 
-    def _ask(self, expression: str) -> Any:
-        return _value(self._repl.execute(f"print({expression})", _PATIENCE_S))
+    def _ask(self, expression: str, kind: type) -> Any:
+        return _value(self._repl.execute(f"print({expression})", _PATIENCE_S), kind)
 
 
 def sum_of(content: bytes) -> tuple[int, bytes]:
@@ -237,8 +274,19 @@ def sum_of(content: bytes) -> tuple[int, bytes]:
     return len(content), hashlib.sha256(content).digest()
 
 
-def _value(printed: bytes) -> Any:
+def _value(printed: bytes, kind: type) -> Any:
+    """Return the value that the board printed, as far as it is one of this kind."""
     try:
-        return ast.literal_eval(printed.decode().strip())
-    except (ValueError, SyntaxError) as error:
-        raise NoSense(f"the board answered {printed[:60]!r}", AGAIN) from error
+        with warnings.catch_warnings():
+            # Noise makes escapes that mean nothing.
+            warnings.simplefilter("ignore")
+            value = ast.literal_eval(printed.decode().strip())
+    except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
+        raise _nonsense(printed) from error
+    if type(value) is not kind:
+        raise _nonsense(printed)
+    return value
+
+
+def _nonsense(printed: bytes) -> NoSense:
+    return NoSense(f"the board answered {printed[:60]!r}", AGAIN)

@@ -141,6 +141,8 @@ class _Job:
 
     def _bring(self, board: BoardFiles) -> None:
         check(board.facts, self._files, self._needs)
+        if self._needs.files and _OURS in (board.read(MAIN) or b""):
+            board.feed_watchdog()
         differ = self._compare(board, "comparing")
         if self._kept is None:
             self._kept = len(self._files) - len(differ)

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from fieldconf_firmware_images import board_files, flash_repl, raw_repl
-from fieldconf_firmware_images.flash_errors import FlashError, LineLost
+from fieldconf_firmware_images.flash_errors import FlashError, LineLost, NoSense
 from fieldconf_firmware_images.serial_line import SerialLine
 from support.ptyboard import PtyBoard
 from support.waiting import until
@@ -102,6 +102,38 @@ def test_a_program_of_somebody_else_is_stopped_and_kept(board):
     flash(board.port)
 
     assert on_board(board) == {**AGENT, "main_before_fieldconf.py": theirs}
+
+
+MACHINE = b"""
+def note(text):
+    with open("notes", "a") as file:
+        file.write(text + "\\n")
+class WDT:
+    def __init__(self, timeout):
+        if timeout > 8388:
+            raise ValueError("timeout too long")
+        note("watchdog of %d ms" % timeout)
+    def feed(self):
+        note("fed")
+class Timer:
+    def __init__(self, number):
+        pass
+    def init(self, period, callback):
+        note("every %d ms" % period)
+        callback(self)
+"""
+
+
+def test_the_watchdog_of_an_agent_that_was_stopped_is_fed(board):
+    (board.folder / "machine.py").write_bytes(MACHINE)
+    flash(board.port)
+    before = (board.folder / "notes").exists()
+    flash(board.port)
+
+    # On a board that ran no agent there is none to be fed.
+    assert not before
+    notes = (board.folder / "notes").read_text().splitlines()
+    assert notes == ["watchdog of 8000 ms", "every 1000 ms", "fed"]
 
 
 def test_the_board_runs_what_it_was_given(board):
@@ -313,6 +345,38 @@ def test_noise_on_the_line_spoils_no_file(board, impatient, seed):
     else:
         assert told.hint, f"seed {seed}: {told}"
     assert AGENT.items() <= on_board(board).items(), f"seed {seed}"
+
+
+class Says:
+    """A REPL that answers what it is told to."""
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    def execute(self, code, patience_s=0):
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"", b"None", b"7", b"(1", b"(1, 2, 3)", b"('a', b'')", b"[1]", b"[('a', 1)]", b"(" * 9999],
+)
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda files: files.digest("x"),
+        lambda files: list(files.walk("x")),
+        lambda files: files._facts(),
+    ],
+    ids=["digest", "walk", "facts"],
+)
+def test_an_answer_of_another_shape_is_noise(ask, answer):
+    files = board_files.BoardFiles.__new__(board_files.BoardFiles)
+    files._repl = Says(answer)
+    files.facts = SimpleNamespace(has_hash=True)
+
+    with pytest.raises(NoSense, match="the board answered"):
+        ask(files)
 
 
 # -- a foreign board
