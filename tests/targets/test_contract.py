@@ -7,12 +7,13 @@ import pytest
 
 from fieldconf_microagent import codec, envelope, topics
 from fieldconf_microagent.link_paho import PahoLink
-from fieldconf_targets import registry
+from fieldconf_targets import registry, serial
 from fieldconf_targets.api import ABSENT, DEAD, RUNNING, Order
-from support import brokers
+from support import brokers, interpreters
+from support.ptyboard import PtyBoard
 from support.waiting import until
 
-TARGETS = ["local", "memory"]
+TARGETS = ["local", "memory", "serial"]
 #: Of `embedded` only the book is kept here: its machines exist, and their agents run.
 KEEPERS = [*TARGETS, "embedded"]
 #: Those whose machines are gone with this process.
@@ -30,8 +31,66 @@ def handler(request):
     return request.param
 
 
+class Making:
+    """What a target needs of the world, and how to kill its machines: one that makes its own."""
+
+    def properties(self, node):
+        return {}
+
+    def kill(self, target, node):
+        target.kill_node(node)
+
+    def mend(self, node): ...
+
+    def clean(self, target):
+        for machine in target.list():
+            target.destroy(machine.node, force=True)
+
+    def close(self): ...
+
+
+class Boards(Making):
+    """A board for each node, behind a port of its own."""
+
+    def __init__(self, folder):
+        interpreters.find("mpy-cross")
+        pytest.importorskip("serial", reason="needs pyserial: pip install 'fieldconf[test]'")
+        self.folder = folder
+        self.boards = {}
+        self.patience_s = serial.GONE_S
+
+    def properties(self, node):
+        port = self.folder / f"port-{node}"
+        self.boards[node] = PtyBoard(self.folder / f"flash-{node}", link=port)
+        return {"port": str(port)}
+
+    def kill(self, target, node):
+        # A pulled cable is waited for, as it may be put back.
+        serial.GONE_S = 0
+        self.boards[node].unplug()
+
+    def mend(self, node):
+        serial.GONE_S = self.patience_s
+        self.boards[node].plug()
+
+    def clean(self, target):
+        """Leave the boards as they are: they go in the end."""
+
+    def close(self):
+        serial.GONE_S = self.patience_s
+        for board in self.boards.values():
+            board.close()
+
+
 @pytest.fixture
-def make_target(handler, tmp_path):
+def world(handler, tmp_path):
+    world = Boards(tmp_path) if handler == "serial" else Making()
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def make_target(handler, tmp_path, world):
     """Make the target anew, as after a restart of the coordinator; clean up in the end."""
     made = []
 
@@ -41,16 +100,15 @@ def make_target(handler, tmp_path):
 
     yield make
     for target in made:
-        for machine in target.list():
-            target.destroy(machine.node, force=True)
+        world.clean(target)
         target.close()
 
 
 @pytest.fixture
-def order(broker):
+def order(broker, world):
     name = "n" + secrets.token_hex(4)
     home = {"node": name, "key": "07" * 32, "broker": broker.url, "fleet": "fleet1"}
-    return Order(name, "/vm1", home)
+    return Order(name, "/vm1", home, world.properties(name))
 
 
 class Listener:
@@ -134,16 +192,19 @@ def test_destroyed_machine_is_absent_and_says_goodbye(make_target, order, listen
     until(lambda: codec.unpack(listener.heard("live"))[2] is False)
 
 
-def test_killed_machine_is_dead_and_comes_back_with_a_higher_boot(make_target, order, listener):
+def test_killed_machine_is_dead_and_comes_back_with_a_higher_boot(
+    make_target, order, listener, world
+):
     target = make_target()
     target.create(order)
     first = codec.unpack(listener.heard("live"))
 
-    target.kill_node(order.node)
+    world.kill(target, order.node)
 
-    assert target.state(order.node) == DEAD
+    until(lambda: target.state(order.node) == DEAD)
     assert [machine.state for machine in target.list()] == [DEAD]
     assert codec.unpack(listener.heard("live")) == [1, first[1], False]
+    world.mend(order.node)
     target.create(order)
     assert target.state(order.node) == RUNNING
     assert codec.unpack(listener.heard("live")) == [1, first[1] + 1, True]
@@ -151,7 +212,10 @@ def test_killed_machine_is_dead_and_comes_back_with_a_higher_boot(make_target, o
 
 @pytest.mark.parametrize("handler", [name for name in KEEPERS if name not in IN_THIS_PROCESS])
 def test_machine_is_found_again_after_a_restart_of_the_coordinator(make_target, order):
-    make_target().create(order)
+    former = make_target()
+    former.create(order)
+    # What ends with a process by itself.
+    former.close()
 
     target = make_target()
     target.create(order)
@@ -168,9 +232,10 @@ def test_machines_of_another_fleet_are_not_listed(make_target, order):
 
 
 @pytest.mark.parametrize("handler", KEEPERS)
-def test_two_nodes_are_told_apart(make_target, order):
-    other = replace(order, node=order.node + "b", path="/vm2", home={**order.home})
-    other.home["node"] = other.node
+def test_two_nodes_are_told_apart(make_target, order, world):
+    name = order.node + "b"
+    home = {**order.home, "node": name}
+    other = replace(order, node=name, path="/vm2", home=home, properties=world.properties(name))
     target = make_target()
     target.create(order)
     target.create(other)
