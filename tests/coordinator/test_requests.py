@@ -396,3 +396,15 @@ def test_port_that_somebody_else_uses_is_passed_over(desk):
     desk.deploy(web_template(webs=2), name="third")
 
     assert values(desk, "third")["/web1/web"] == "10003"
+
+
+def test_a_tree_is_what_lies_below_and_not_what_begins_alike(desk):
+    for name in ("web1-a", "web1 b", "web10", "web1.c"):
+        desk.fleet.add_instance(0, "shop", None, name, "VM")
+    app = desk.fleet.world.applications["shop"]
+
+    assert [one.path for one in app.tree("/web1")] == ["/web1", "/web1/web"]
+    assert [one.path for one in app.tree("/web1-a")] == ["/web1-a"]
+    assert app.tree("/nothing") == []
+    desk.fleet.add_instance(0, "shop", "/web1", "new", "Data")
+    assert [one.path for one in app.tree("/web1")] == ["/web1", "/web1/new", "/web1/web"]

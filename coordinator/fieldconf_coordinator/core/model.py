@@ -5,7 +5,7 @@ beside. There may be tens of thousands of these objects in one process: they hav
 their dictionaries and strings, and keep no copies of documents.
 """
 
-from bisect import insort
+from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -401,8 +401,11 @@ class Application:
 
     def tree(self, path: str) -> list[Instance]:
         """Return the instance at `path` and all below it, by path."""
-        below = path + "/"
-        return [i for p, i in self.instances.items() if p == path or p.startswith(below)]
+        paths, own = self.paths, self.instances.get(path)
+        # All that begins with "/web/" lies between that and "/web0".
+        first, last = bisect_left(paths, path + "/"), bisect_left(paths, path + "0")
+        below = [self.instances[each] for each in paths[first:last]]
+        return below if own is None else [own, *below]
 
     def share(self, value: Any) -> Any:
         """Return an equal object that others use already, for frozen sets and tuples."""

@@ -88,8 +88,11 @@ class Resolving:
                 self.up.discard(each)
                 self.down[each] = prefix if each is one else ""
                 for exported in each.kind.exported:
-                    self._exporters[app.id, exported].discard(each)
-                    again += self._importers.get((app.id, exported), [])
+                    left = self._exporters[app.id, exported]
+                    left.discard(each)
+                    # One that is left may be the importer itself.
+                    if len(left) <= 1:
+                        again += self._importers.get((app.id, exported), [])
         return again
 
 
