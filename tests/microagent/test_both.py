@@ -32,7 +32,9 @@ def test_what_boards_get_passes_under_micropython(file, tmp_path):
 
 
 def check(packages, file, folder):
-    output = interpreters.run_micropython(interpreters.RUN_PLAIN, packages, file, folder)
+    output = interpreters.run_micropython(
+        interpreters.RUN_PLAIN, packages, file, folder, options=("-X", "heapsize=8M")
+    )
 
     assert output.strip().endswith(" passed"), output
     assert not output.strip().endswith("\n0 passed"), "no test was found"
