@@ -19,15 +19,13 @@ else:
     sys.path.insert(0, sys.argv[1])
     import gc
 
-    gc.collect()
-    before = gc.mem_alloc()
     from fieldconf_microagent.serial_line import SerialLine
 
     gc.collect()
-    loaded = gc.mem_alloc()
+    before = gc.mem_alloc()
     line = SerialLine("serial:")
     gc.collect()
-    print("ready", loaded - before, gc.mem_alloc() - loaded)
+    print("ready", gc.mem_alloc() - before)
     line.connect()
     room = memoryview(bytearray(512))
     waiting = b""

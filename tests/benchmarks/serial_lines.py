@@ -61,13 +61,12 @@ def _compiled(folder):
 
 def _memory(size, heaps):
     table = Table("serial_lines: on a board (bytes)", "what", "64 bits", "÷ 1.45 (32 bits)")
-    code, line = (statistics.median(column) for column in zip(*heaps, strict=True))
+    line = statistics.median(heaps)
     table.add("flash: serial_line.mpy, as boards get it", f"{size:,}", "the same")
-    for text, heap in (("heap: the modules, from files", code), ("heap: the line, idle", line)):
-        table.add(text, f"{heap:,.0f}", f"{heap / RATIO:,.0f}")
+    table.add("heap: the line, idle", f"{line:,.0f}", f"{line / RATIO:,.0f}")
     table.note(
-        "A board with a network loads nothing of it. The heap is that of modules whose names are "
-        "not shortened, compat, which every agent has, included."
+        "A board with a network loads nothing of it. What its modules take of the heap, `board` "
+        "tells."
     )
     return table
 
@@ -121,7 +120,7 @@ def _stream(command, size, heaps, bytes_a_s=None, flips=0.0):
     """Send a stream and read it back; return KiB/s and our end of the line."""
     data = random.Random(1).randbytes(size)
     with _Process(command) as end:
-        heaps.append([int(word) for word in end.greeting()[1:]])
+        heaps.append(int(end.greeting()[1]))
         ends = [_Wire(bytes_a_s, flips), _Wire(bytes_a_s, flips)]
         line, sent, got = Line(True), 0, bytearray()
         began = time.perf_counter()
