@@ -41,43 +41,48 @@ function query(parameters) {
   return given.length ? `?${new URLSearchParams(given)}` : "";
 }
 
-async function ask(method, path, { parameters, body, type, headers, signal } = {}) {
-  const sent = { Accept: "application/json", ...headers };
-  if (method !== "GET" && session.csrf) sent["X-CSRF-Token"] = session.csrf;
-  if (body !== undefined) sent["Content-Type"] = type ?? "application/json";
-  const options = { method, headers: sent, signal, credentials: "same-origin" };
-  if (body !== undefined) options.body = type ? body : JSON.stringify(body);
+/** Return the headers of a request that changes something. */
+function headersOf(type) {
+  const headers = { Accept: "application/json" };
+  if (type) headers["Content-Type"] = type;
+  if (session.csrf) headers["X-CSRF-Token"] = session.csrf;
+  return headers;
+}
+
+async function request(method, path, { parameters, body, headers, signal } = {}) {
+  const sent = method === "GET" ? { Accept: "application/json" } : headersOf(body === undefined ? "" : "application/json");
+  const options = { method, headers: { ...sent, ...headers }, signal, credentials: "same-origin" };
+  if (body !== undefined) options.body = JSON.stringify(body);
   let response;
   try {
     response = await fetch(BASE + path + query(parameters), options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new ApiError(0, {
-      message: "the coordinator cannot be reached",
-      hint: "This page goes on by itself as soon as it is back.",
-    });
+    throw unreachable("This page goes on by itself as soon as it is back.");
   }
-  return answered(response, path);
+  const told = await response.json().catch(() => ({}));
+  if (!response.ok) throw refused(response.status, told, path);
+  told.tag = response.headers.get("ETag");
+  return told;
 }
 
-async function answered(response, path) {
-  const told = await response.json().catch(() => ({}));
-  if (response.ok) {
-    told.tag = response.headers.get("ETag");
-    return told;
-  }
-  if (response.status === 401 && path !== "/session") onLoggedOut();
-  throw new ApiError(response.status, told.error ?? { message: `HTTP status ${response.status}` });
+function unreachable(hint) {
+  return new ApiError(0, { message: "the coordinator cannot be reached", hint });
+}
+
+function refused(status, told, path) {
+  if (status === 401 && path !== "/session") onLoggedOut();
+  return new ApiError(status, told.error ?? { message: `HTTP status ${status}` });
 }
 
 /** Return what there is at a path: the data. */
 export async function get(path, parameters, signal) {
-  return (await ask("GET", path, { parameters, signal })).data;
+  return (await request("GET", path, { parameters, signal })).data;
 }
 
 /** Return a page of a list: {data, page: {next}}. */
 export function getPage(path, parameters, signal) {
-  return ask("GET", path, { parameters, signal });
+  return request("GET", path, { parameters, signal });
 }
 
 /** Return all pages of a list, handing each to `each` as it comes. */
@@ -93,10 +98,15 @@ export async function getAll(path, parameters, each, signal) {
   return found;
 }
 
+/** Ask what would be; nothing is changed. */
+export async function ask(path, body) {
+  return (await request("POST", path, { body })).data;
+}
+
 /** Create something; a request that is sent twice by mistake counts once. */
 export async function post(path, body) {
   const headers = { "Idempotency-Key": randomKey() };
-  return (await ask("POST", path, { body, headers })).data;
+  return (await request("POST", path, { body, headers })).data;
 }
 
 function randomKey() {
@@ -107,24 +117,45 @@ function randomKey() {
 
 /** Return {data, tag}: the tag tells a later edit that nobody else was faster. */
 export function getTagged(path) {
-  return ask("GET", path);
+  return request("GET", path);
 }
 
 export async function put(path, body, tag) {
-  return (await ask("PUT", path, { body, headers: tag ? { "If-Match": tag } : {} })).data;
+  return (await request("PUT", path, { body, headers: tag ? { "If-Match": tag } : {} })).data;
 }
 
-export async function patch(path, body) {
-  return (await ask("PATCH", path, { body })).data;
+export async function patch(path, body, tag) {
+  return (await request("PATCH", path, { body, headers: tag ? { "If-Match": tag } : {} })).data;
 }
 
 export async function remove(path, parameters) {
-  return (await ask("DELETE", path, { parameters })).data;
+  return (await request("DELETE", path, { parameters })).data;
 }
 
-/** Send a file, or bytes, as they are. */
-export async function upload(path, content, type) {
-  return (await ask("POST", path, { body: content, type })).data;
+/** Send a file, or bytes, as they are; `progress(share)` is told how far that is, from 0 to 1. */
+export function upload(path, content, type, progress = () => {}) {
+  // fetch tells nothing of what was sent so far.
+  const sent = new XMLHttpRequest();
+  return new Promise((resolve, reject) => {
+    sent.open("POST", BASE + path);
+    for (const [name, value] of Object.entries(headersOf(type))) sent.setRequestHeader(name, value);
+    sent.upload.addEventListener("progress", (event) => event.lengthComputable && progress(event.loaded / event.total));
+    sent.addEventListener("error", () => reject(unreachable("Send it again as soon as it is back.")));
+    sent.addEventListener("load", () => {
+      const told = parsed(sent.responseText);
+      if (sent.status < 400) resolve(told.data);
+      else reject(refused(sent.status, told, path));
+    });
+    sent.send(content);
+  });
+}
+
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return {};
+  }
 }
 
 /** Ask who we are. */

@@ -21,6 +21,13 @@ def page(browser):
         yield opened
 
 
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    """One coordinator for the tests of a module that do not mind each other."""
+    with served(tmp_path_factory.mktemp("running") / "data", dev=True) as fleet:
+        yield fleet
+
+
 @pytest.fixture
 def fleet(tmp_path):
     with served(tmp_path / "data", dev=True) as fleet:

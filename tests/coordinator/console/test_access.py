@@ -3,7 +3,7 @@
 import pytest
 
 from support import browser as browsers
-from support.rest import WEB_CLUSTER, served, zipped
+from support.rest import served
 
 PAGES = {
     "fleet": "",
@@ -11,8 +11,13 @@ PAGES = {
     "selected": "applications/shop?at=/lb-vm/lb",
     "components": "applications/shop?view=components",
     "tree": "applications/shop?view=tree",
+    "no such application": "applications/nix",
     "nodes": "nodes",
+    "node": "nodes/NODE",
+    "machine": "nodes/roof-7",
+    "no such node": "nodes/nix",
     "templates": "templates",
+    "template": "templates/TEMPLATE",
     "targets": "targets",
     "bindings": "bindings",
     "events": "events",
@@ -21,14 +26,20 @@ PAGES = {
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory):
-    with served(tmp_path_factory.mktemp("access") / "data", dev=True) as fleet:
-        fleet.deploy()
-        # Something that waits and something that is stopped have other colours.
-        wanted = {"wanted": "deployed-stopped", "paths": ["/data-vm/data"]}
-        fleet.done(fleet.put("/applications/shop/wanted", wanted))
-        fleet.post("/users", {"name": "anna", "role": "admin", "password": "correct horse"})
-        yield fleet.url
+def addresses(running):
+    """Where the pages are: of a fleet with something that waits, something stopped, tags."""
+    template = running.deploy()
+    wanted = {"wanted": "deployed-stopped", "paths": ["/data-vm/data"]}
+    running.done(running.put("/applications/shop/wanted", wanted))
+    running.post("/users", {"name": "anna", "role": "admin", "password": "correct horse"})
+    node = running.get("/nodes").data[0]["id"]
+    running.patch(f"/nodes/{node}", {"tags": ["indoor", "rack=3"]})
+    running.post("/nodes", {"id": "roof-7", "board": "esp32", "tags": ["outdoor"]})
+    filled = {
+        name: where.replace("NODE", node).replace("TEMPLATE", template)
+        for name, where in PAGES.items()
+    }
+    return {name: f"{running.url}/#/{where}" for name, where in filled.items()}
 
 
 def findings(page):
@@ -42,39 +53,69 @@ def findings(page):
     ]
 
 
+def settled(page, address):
+    page.goto(address)
+    page.get_by_text("Live", exact=True).wait_for()
+    page.locator("main h1").wait_for()
+    page.locator(".loading").first.wait_for(state="hidden")
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("name", PAGES)
-def test_a_page_has_no_serious_finding(url, browser, theme, name):
+def test_no_page_has_a_serious_finding(addresses, browser, theme):
+    found = {}
     with browsers.page(browser, theme=theme) as page:
-        page.goto(f"{url}/#/{PAGES[name]}")
-        page.get_by_text("Live", exact=True).wait_for()
-        page.locator("main h1").wait_for()
-        page.locator(".loading").wait_for(state="detached")
+        for name, address in addresses.items():
+            settled(page, address)
+            found[name] = findings(page)
 
-        assert findings(page) == []
+    assert found == {name: [] for name in PAGES}
 
 
-@pytest.mark.parametrize("name", ["fleet", "selected", "tree", "nodes"])
-def test_a_page_fits_a_phone(url, browser, name):
+def test_every_page_fits_a_phone(addresses, browser):
+    width, found = {}, {}
     with browsers.page(browser, browsers.PHONE) as page:
-        page.goto(f"{url}/#/{PAGES[name]}")
-        page.locator("main h1").wait_for()
-        page.locator(".loading").wait_for(state="detached")
+        page.goto(addresses["fleet"])
+        page.get_by_role("button", name="Menu").click()
+        for name, address in addresses.items():
+            page.goto(address)
+            page.locator("main h1").wait_for()
+            page.locator(".loading").first.wait_for(state="hidden")
+            width[name] = page.evaluate("document.documentElement.scrollWidth")
+            if name in ("fleet", "selected", "tree", "nodes", "machine"):
+                found[name] = findings(page)
 
-        assert page.evaluate("document.documentElement.scrollWidth") <= browsers.PHONE["width"]
-        assert findings(page) == []
+    assert width == dict.fromkeys(PAGES, browsers.PHONE["width"])
+    assert not any(found.values()), found
 
 
-def test_a_dialog_has_no_serious_finding_and_gives_the_focus_back(url, browser):
-    with browsers.page(browser) as page:
-        page.goto(f"{url}/#/applications/shop")
-        opener = page.get_by_role("button", name="Stop all")
-        opener.click()
-        page.get_by_role("dialog").wait_for()
+# page, what opens the dialog, what has to be there
+DIALOGS = [
+    ("picture", "Stop all", "What will happen"),
+    ("picture", "Start all", "What will happen"),
+    ("nodes", "Enrol a machine", "Board"),
+    ("machine", "Tags …", "Set apart by blanks"),
+    ("machine", "Another key …", "Broker"),
+    ("template", "Deploy …", "A new application"),
+    ("template", "Choose …", "Target"),
+    ("targets", "Define a target", "Offered to templates"),
+    ("users", "Add a user", "Password"),
+]
 
-        assert findings(page) == []
-        page.keyboard.press("Escape")
-        assert opener.evaluate("element => element === document.activeElement")
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_no_dialog_has_a_serious_finding_and_each_gives_the_focus_back(addresses, browser, theme):
+    found = {}
+    with browsers.page(browser, theme=theme) as page:
+        for name, opener, text in DIALOGS:
+            settled(page, addresses[name])
+            button = page.get_by_role("button", name=opener).first
+            button.click()
+            page.get_by_role("dialog").get_by_text(text).first.wait_for()
+            found[opener] = findings(page)
+            page.keyboard.press("Escape")
+            assert button.evaluate("element => element === document.activeElement")
+
+    assert not any(found.values()), found
 
 
 def test_the_login_has_no_serious_finding(tmp_path, browser):
@@ -85,9 +126,9 @@ def test_the_login_has_no_serious_finding(tmp_path, browser):
         assert findings(page) == []
 
 
-def test_the_theme_can_be_chosen_and_is_kept(url, browser):
+def test_the_theme_can_be_chosen_and_is_kept(running, browser):
     with browsers.page(browser) as page:
-        page.goto(url)
+        page.goto(running.url)
         page.get_by_label("Theme").select_option("dark")
         dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
         page.reload()
@@ -96,12 +137,3 @@ def test_the_theme_can_be_chosen_and_is_kept(url, browser):
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") == dark
         page.get_by_label("Theme").select_option("light")
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") != dark
-
-
-def test_reports_of_templates_have_no_serious_finding(tmp_path, browser):
-    with served(tmp_path / "data", dev=True) as fleet, browsers.page(browser) as page:
-        template = fleet.upload(zipped(WEB_CLUSTER)).data["id"]
-        page.goto(f"{fleet.url}/#/templates/{template}")
-        page.get_by_role("heading", name="Check report").wait_for()
-
-        assert findings(page) == []

@@ -32,8 +32,8 @@ def test_a_module_makes_no_markup_of_text_and_asks_nobody_else(path):
     assert set(re.findall(r"https?://[^\s\"'`]+", SCRIPTS[path])) <= {"http://www.w3.org/2000/svg"}
 
 
-def test_the_page_is_served_with_a_policy_that_allows_its_own_files_only(fleet):
-    answer = fleet.get("//")
+def test_the_page_is_served_with_a_policy_that_allows_its_own_files_only(running):
+    answer = running.get("//")
 
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     policy = answer.headers["content-security-policy"]
@@ -41,10 +41,10 @@ def test_the_page_is_served_with_a_policy_that_allows_its_own_files_only(fleet):
     assert "unsafe" not in policy and "*" not in policy and "http" not in policy
 
 
-def test_a_part_that_is_known_is_not_sent_again(fleet):
-    first = fleet.get("//console/app.js")
+def test_a_part_that_is_known_is_not_sent_again(running):
+    first = running.get("//console/app.js")
 
-    again = fleet.get("//console/app.js", If_None_Match=first.headers["etag"])
+    again = running.get("//console/app.js", If_None_Match=first.headers["etag"])
 
     assert (first.status, again.status, again.body) == (200, 304, b"")
 
@@ -52,5 +52,5 @@ def test_a_part_that_is_known_is_not_sent_again(fleet):
 @pytest.mark.parametrize(
     "path", ["no.js", "../__init__.py", "%2e%2e/__init__.py", "__init__.py", "pages", ""]
 )
-def test_nothing_else_is_served(fleet, path):
-    assert fleet.get(f"//console/{path}").status == 404
+def test_nothing_else_is_served(running, path):
+    assert running.get(f"//console/{path}").status == 404

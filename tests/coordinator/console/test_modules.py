@@ -5,6 +5,8 @@ import tarfile
 
 import pytest
 
+from support import browser as browsers
+
 VM = {"name": "VM", "installer": "target", "exports": [], "imports": [], "children": []}
 
 
@@ -31,16 +33,19 @@ KINDS = [
 ]
 
 
-@pytest.fixture
-def run(fleet, page):
+@pytest.fixture(scope="module")
+def run(running, browser):
     """Run a function of a module with arguments, as a page would."""
-    page.goto(fleet.url)
+    with browsers.page(browser) as page:
+        page.goto(running.url)
 
-    def run(module, expression, *arguments):
-        code = f"async (given) => {{ const m = await import('/console/{module}'); {expression} }}"
-        return page.evaluate(code, list(arguments))
+        def run(module, expression, *arguments):
+            code = (
+                f"async (given) => {{ const m = await import('/console/{module}'); {expression} }}"
+            )
+            return page.evaluate(code, list(arguments))
 
-    return run
+        yield run
 
 
 # -- layout
@@ -141,56 +146,57 @@ def test_an_empty_forest_is_an_empty_plan(run):
 
 # -- what will happen
 
-ROWS = {
-    "/d/it": ("Data", "deployed-started"),
-    "/w1/it": ("Web", "deployed-started"),
-    "/w2/it": ("Web", "deployed-started"),
-    "/l/it": ("Lb", "deployed-started"),
-}
+
+def in_words(run, **found):
+    empty = {"instances": [], "unresolved": [], "resolved": [], "given_back": [], "made": []}
+    given = {"application": "shop", **empty, **found}
+    return [tuple(row) for row in run("foreseen.js", "return m.inWords(given[0]);", given)]
 
 
-def effects(run, paths, wish, rows=ROWS):
-    given = [
-        {"path": p, "component": c, "state": s, "missing": [], "node": "n"}
-        for p, (c, s) in rows.items()
+def row(path, before, after):
+    return {"path": path, "from": before, "to": after}
+
+
+def test_what_the_coordinator_foresees_is_said_once_for_each_instance(run):
+    found = in_words(
+        run,
+        instances=[
+            row("/vm", "deployed-started", "not-deployed"),
+            row("/vm2", None, "deployed-started"),
+            row("/web", "not-deployed", "removed"),
+        ],
+        given_back=[{"node": "n1", "path": "/vm"}],
+        made=["/vm2"],
+        resolved=[{"application": "shop", "path": "/lb"}],
+    )
+
+    assert found == [
+        ("/vm", "is undeployed; its node n1 is emptied and given back"),
+        ("/vm2", "is added and starts; gets a node"),
+        ("/web", "leaves the application"),
+        ("/lb", "gets what it waits for"),
     ]
-    code = """const {Model} = await import('/console/model.js');
-        const rows = new Map(given[1].map((r) => [r.path, r]));
-        return m.ofWish(new Model(given[0], rows), given[2], given[3]);"""
-    return dict(run("effects.js", code, KINDS, given, paths, wish))
 
 
-def test_stopping_the_only_provider_stops_all_that_hangs_on_it(run):
-    assert effects(run, ["/d/it"], "deployed-stopped") == {
-        "/d/it": "stops",
-        "/w1/it": "loses its last provider of Data: stops until one is back",
-        "/w2/it": "loses its last provider of Data: stops until one is back",
-        "/l/it": "loses its last provider of Web: stops until one is back",
-    }
+def test_who_loses_a_provider_and_who_has_none_yet_are_told_apart(run):
+    found = in_words(
+        run,
+        instances=[row("/new", "deployed-stopped", "deployed-started")],
+        unresolved=[
+            {"application": "shop", "path": "/new", "prefix": "Data"},
+            {"application": "shop", "path": "/web", "prefix": "Data"},
+            {"application": "other", "path": "/new", "prefix": "Data"},
+            {"application": "shop", "path": "/web/in", "prefix": ""},
+        ],
+    )
 
-
-def test_stopping_one_of_two_providers_updates_who_imports(run):
-    assert effects(run, ["/w1/it"], "deployed-stopped") == {
-        "/w1/it": "stops",
-        "/l/it": "is updated: one provider of Web less",
-    }
-
-
-def test_losing_an_optional_import_stops_nobody(run):
-    rows = {**ROWS, "/c/it": ("Cache", "deployed-started")}
-
-    found = effects(run, ["/c/it"], "deployed-stopped", rows)
-
-    assert found["/w1/it"] == "is updated: one provider of Cache less"
-    assert "/l/it" not in found
-
-
-def test_starting_tells_what_is_still_missing(run):
-    rows = {**ROWS, "/d/it": ("Data", "deployed-stopped"), "/w1/it": ("Web", "deployed-stopped")}
-
-    assert effects(run, ["/w1/it"], "deployed-started", rows) == {
-        "/w1/it": "starts when there is Data"
-    }
+    lost = "loses its last provider of Data: stops until one is back"
+    assert found == [
+        ("/new", "starts; waits until somebody serves Data"),
+        ("/web", lost),
+        ("other: /new", lost),
+        ("/web/in", "waits for what is around it"),
+    ]
 
 
 # -- stream, store, tar, routes
@@ -246,3 +252,15 @@ def test_a_route_of_odd_names_is_read_back(run):
         "names": ["a/b ü?#"],
         "query": {"at": "/x y/&z"},
     }
+
+
+def test_an_upload_tells_how_far_it_is_and_what_was_refused(run):
+    code = """const shares = [];
+        const refused = await m.upload("/templates", new Blob([new Uint8Array(3000000)]),
+            "application/zip", (share) => shares.push(share)).catch((error) => error);
+        return [shares.at(-1), refused.status, refused.message];"""
+
+    share, status, message = run("api.js", code)
+
+    assert (share, status) == (1, 422)
+    assert message

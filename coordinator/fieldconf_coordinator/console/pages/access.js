@@ -2,8 +2,9 @@
 
 import * as api from "../api.js";
 import { h, put } from "../dom.js";
-import { ask, field, open } from "../parts/dialog.js";
+import { ask, field } from "../parts/dialog.js";
 import { empty, errorNote, loading, time } from "../parts/marks.js";
+import { showSecret } from "../parts/secret.js";
 import { toast } from "../parts/toast.js";
 import { cell, head, table } from "../parts/table.js";
 
@@ -26,11 +27,11 @@ export function show(main) {
   main.append(tokens.element);
 
   async function loadUsers() {
-    await fill(users.place, userTable, "/users", empty("No user yet", "Programs and people of this box get in with --dev or the first token. Everybody else needs a user."));
+    await fill(users.place, userTable, "/users", empty("No user yet", "Add an admin first. Until then only --dev or the token of the first start lets anybody in."));
   }
 
   async function loadTokens() {
-    await fill(tokens.place, tokenTable, "/tokens", empty("No token", "A token lets a program in, such as a build or a script; it can do at most what you can."));
+    await fill(tokens.place, tokenTable, "/tokens", empty("No token", canMakeTokens() ? "Make one to let a program in, such as a build or a script; it can do at most what you can." : "A token lets a program in. It belongs to a user: log in as one to make it."));
   }
 
   if (api.may("admin")) loadUsers();
@@ -160,16 +161,9 @@ function addToken(load) {
     perform: () => api.post("/tokens", { name: name.value.trim(), role: role.value, ...(days.value ? { days: Number(days.value) } : {}) }),
     done: (made) => {
       load();
-      setTimeout(() => showToken(made), 0);
+      setTimeout(() => showSecret({ title: `Token ${made.name}`, text: made.token }), 0);
     },
   });
-}
-
-/** The token is told this once. */
-function showToken(made) {
-  const dialog = open(`Token ${made.name}`);
-  put(dialog.content, h("p", null, "Copy it now: it is not shown again."), h("code", { class: "secret", tabindex: "0" }, made.token));
-  put(dialog.footer, h("button", { class: "primary", onclick: dialog.close }, "Done"));
 }
 
 function revoke(one, load) {

@@ -13,7 +13,8 @@ import { Growing } from "../parts/list.js";
 import { empty, errorNote, healthBar, healthOf, loading, mark } from "../parts/marks.js";
 import { menu } from "../parts/menu.js";
 import { Panel } from "../parts/panel.js";
-import { changeRow } from "../parts/progress.js";
+import { placeApplication } from "../parts/placing.js";
+import { changeRow } from "../parts/changes.js";
 import { Tree } from "../parts/tree.js";
 import { componentPicture } from "../graph/components.js";
 
@@ -44,6 +45,7 @@ class Page {
     this.#name = route.names[0];
     const parts = {
       about: h("p"),
+      description: h("p", { class: "break", hidden: true }),
       health: h("div", { class: "row health" }),
       buttons: h("div", { class: "row" }),
       changes: h("ul"),
@@ -51,14 +53,16 @@ class Page {
       view: h("div", { role: "tabpanel", id: "view" }, loading()),
       panel: h("aside", { class: "card panel", hidden: true, "aria-label": "Selected instance" }),
       problem: h("div"),
+      simulated: h("div", { class: "note busy", hidden: true }, "Simulated: no recipe runs. The logs of its instances tell what each step would have been told."),
     };
     parts.changing = h("div", { class: "card section", hidden: true }, parts.changes);
     parts.split = h("div", { class: "split" }, h("div", { class: "card view" }, parts.tabs, parts.view), parts.panel);
     this.#parts = parts;
     this.#running = new Growing(parts.changes, { key: (row) => row.id, make: changeRow });
     main.append(
-      h("div", { class: "page-head" }, h("div", { class: "titles" }, h("a", { class: "crumb", href: to("") }, "Fleet"), h("h1", null, this.#name), parts.about), parts.buttons),
+      h("div", { class: "page-head" }, h("div", { class: "titles" }, h("a", { class: "crumb", href: to("") }, "Fleet"), h("h1", null, this.#name), parts.about, parts.description), parts.buttons),
       parts.health,
+      parts.simulated,
       parts.problem,
       parts.changing,
       parts.split,
@@ -122,6 +126,7 @@ class Page {
     this.#parts.changing.hidden = true;
     put(this.#parts.buttons);
     put(this.#parts.health);
+    this.#parts.description.hidden = this.#parts.simulated.hidden = true;
     say(this.#parts.about, "");
     put(this.#parts.problem, h("div", { class: "card" }, empty(`There is no application ${this.#name}`, "It was deleted, or its name is another.", h("a", { class: "button", href: to("") }, "To the fleet"))));
   }
@@ -129,12 +134,24 @@ class Page {
   async #loadGraph() {
     try {
       this.#components = await api.get(`${api.applicationUrl(this.#name)}/graph`);
+      this.#loadDescription();
       put(this.#parts.problem);
       this.#remodel();
     } catch (error) {
       put(this.#parts.problem, errorNote(error));
       this.#ref = ""; // the next news tries again
     }
+  }
+
+  /** The stream does not tell it: it may be long. */
+  async #loadDescription() {
+    const found = await api.get(api.applicationUrl(this.#name)).catch(() => ({}));
+    say(this.#parts.description, found.description ?? "");
+    this.#parts.description.hidden = !found.description;
+  }
+
+  #editDescription() {
+    return actions.editDescription(this.#name, () => this.#loadDescription());
   }
 
   /** Draw what changed; begin anew where instances came or went. */
@@ -166,7 +183,7 @@ class Page {
     const online = nodes.filter((node) => node.online).length;
     const about = [`${row.template} ${row.version}`, count(row.instances.total, "instance"), `${online} of ${count(nodes.length, "node")} online`];
     if (row.target) about.push(`target ${row.target}`);
-    if (row.simulate) about.push("simulated: no recipe runs");
+    this.#parts.simulated.hidden = !row.simulate;
     say(this.#parts.about, about.join(" · "));
     put(this.#parts.health, mark(tone, text), healthBar(row.instances));
     const active = [...store.changes.values()].filter((change) => change.application === this.#name && change.outcome === "running");
@@ -177,7 +194,7 @@ class Page {
 
   #buttons() {
     if (!api.may("operator")) return;
-    const wish = (wanted) => () => this.#model && actions.wish(this.#model, this.#name, "", wanted);
+    const wish = (wanted) => () => actions.wish(this.#name, "", wanted);
     const isReleaser = api.may("releaser");
     put(
       this.#parts.buttons,
@@ -187,7 +204,8 @@ class Page {
         ["Add an instance …", () => this.#model && actions.add(this.#model, this.#name, "")],
         ["Retry what failed", () => actions.retry(this.#name, "")],
         isReleaser ? ["Deploy another version …", () => actions.deploy({ application: this.#name })] : null,
-        ["Targets …", () => this.#model && actions.place(this.#model, this.#name)],
+        ["Targets …", () => this.#model && placeApplication(this.#model, this.#name)],
+        ["Edit the description …", () => this.#editDescription()],
         ["Bindings", () => go("bindings")],
         ["Events", () => go("events", [], { application: this.#name })],
         ["Undeploy all …", wish(NOT_DEPLOYED), true],

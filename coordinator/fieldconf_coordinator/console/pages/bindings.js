@@ -4,7 +4,7 @@ import * as api from "../api.js";
 import { h, put } from "../dom.js";
 import { to } from "../router.js";
 import { store } from "../store.js";
-import { ask, field } from "../parts/dialog.js";
+import { ask, group } from "../parts/dialog.js";
 import { empty, errorNote, loading, mark } from "../parts/marks.js";
 import { cell, head, table } from "../parts/table.js";
 
@@ -37,7 +37,7 @@ export function show(main) {
   function draw() {
     if (!store.isComplete) return;
     const found = needs(graphs);
-    if (!found.length) put(place, empty("Nothing to bind", "No application has a component with an external import."));
+    if (!found.length) put(place, empty("Nothing to bind", "No application needs another one. One whose graph says “imports: external STORE.ip;” shows here as soon as it is deployed.", h("a", { class: "button", href: to("templates") }, "See the templates")));
     else if (!list.element.isConnected) put(place, list.element);
     list.rows.show(found);
   }
@@ -56,7 +56,7 @@ export function show(main) {
     tell();
     ask({
       title: `${one.prefix} for ${one.application}`,
-      body: h("div", null, possible.length ? field("Served by", h("div", { class: "choices" }, fields)) : h("p", { class: "quiet section" }, `No other application exports ${one.prefix}.`), told),
+      body: h("div", null, possible.length ? group("Served by", fields) : h("p", { class: "quiet section" }, `No other application exports ${one.prefix}.`), told),
       action: "Bind",
       application: one.application,
       perform: () => {

@@ -19,6 +19,8 @@ export function show(main, route) {
   const foot = h("div", { class: "row section foot", hidden: true }, older);
   const problem = h("div");
   const bar = tools("Find in the text, path or node", [["Application", [["", "All applications"]]], ["Kind", [["", "All kinds"]]]], () => draw());
+  const path = h("input", { type: "search", placeholder: "Instance, such as /web-vm/web", "aria-label": "Instance and all below it", autocapitalize: "none", spellcheck: "false", onchange: () => draw() });
+  bar.element.firstChild.after(path);
   const list = table({ columns: COLUMNS, key: (event) => event.id, cells: cellsOf, digest: (event) => event.id, caption: "Events" });
   main.append(top.element, bar.element, problem, place, foot);
   let events = [];
@@ -26,7 +28,7 @@ export function show(main, route) {
   let asked = null; // the filter that `events` were asked with
   let isLoading = false;
 
-  const filter = () => ({ application: bar.value(0), kind: bar.value(1) });
+  const filter = () => ({ application: bar.value(0), kind: bar.value(1), path: path.value.trim() });
 
   function options() {
     const names = new Set([...store.applications.keys(), ...events.map((event) => event.application).filter(Boolean)]);
@@ -72,15 +74,15 @@ export function show(main, route) {
     const text = bar.text();
     const found = events.filter((event) => !text || `${event.text} ${event.path} ${event.node}`.toLowerCase().includes(text));
     bar.say(text ? `${found.length} of ${events.length}` : "");
-    if (!found.length) put(place, isLoading ? loading() : empty(events.length || filter().application || filter().kind ? "None is like that" : "Nothing has happened yet", ""));
+    if (!found.length) put(place, isLoading ? loading() : nothing(events.length || Object.values(filter()).some(Boolean)));
     else if (!list.element.isConnected) put(place, list.element);
+    bar.element.hidden = !events.length && !isLoading && !Object.values(filter()).some(Boolean);
     list.rows.show(found);
     foot.hidden = !cursor;
   }
 
   function told(batch) {
-    const { application, kind } = filter();
-    const news = batch.events.filter((event) => (!application || event.application === application) && (!kind || event.kind === kind));
+    const news = batch.events.filter((event) => isWanted(event, filter()));
     const known = new Set(events.slice(0, 500).map((event) => event.id));
     const fresh = news.filter((event) => !known.has(event.id));
     if (!fresh.length) return;
@@ -92,8 +94,19 @@ export function show(main, route) {
   options();
   bar.set(0, route.query.application ?? "");
   bar.set(1, route.query.kind ?? "");
+  path.value = route.query.path ?? "";
   draw();
   return { title: "Events", told, turned() {}, close: () => list.rows.close() };
+}
+
+function isWanted(event, { application, kind, path }) {
+  const isThere = !path || event.path === path || event.path.startsWith(`${path}/`);
+  return isThere && (!application || event.application === application) && (!kind || event.kind === kind);
+}
+
+function nothing(isFiltered) {
+  if (isFiltered) return empty("None is like that", "Choose another kind or application, or clear the search.");
+  return empty("Nothing has happened yet", "Deploy an application: what becomes of it, of its nodes and of its instances is written down here.", h("a", { class: "button", href: to("templates") }, "See the templates"));
 }
 
 function cellsOf(event) {
@@ -104,7 +117,7 @@ function cellsOf(event) {
     cell(time(event.at), "nowrap quiet first"),
     cell(h("span", { class: `chip ${event.kind === "problem" ? "bad" : ""}` }, event.kind)),
     cell(event.application ? h("a", { href: to("applications", [event.application]) }, event.application) : ""),
-    cell(where || ""),
+    cell(where || "", "mid"),
     cell(event.text, "wide break"),
   ];
 }

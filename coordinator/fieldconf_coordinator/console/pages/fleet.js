@@ -7,7 +7,7 @@ import { store } from "../store.js";
 import { count } from "../words.js";
 import { Growing } from "../parts/list.js";
 import { empty, healthBar, healthOf, loading, mark } from "../parts/marks.js";
-import { changeRow } from "../parts/progress.js";
+import { changeRow } from "../parts/changes.js";
 
 export function show(main) {
   const summary = h("p");
@@ -79,14 +79,15 @@ function tiles(applications) {
   for (const app of applications) {
     for (const name of Object.keys(instances)) instances[name] += app.instances[name];
   }
-  const nodes = [...store.nodes.values()];
+  const nodes = [...store.nodes.values()].filter((node) => node.application !== null || node.phase !== "enrolled");
+  const joining = nodes.filter((node) => node.phase === "joining").length;
   const online = nodes.filter((node) => node.online).length;
   const well = applications.filter((app) => app.instances.settled === app.instances.total && !app.instances.problems).length;
   return [
     tile("Applications", applications.length, applications.length ? `${well} as wanted` : "none yet"),
     tile("Instances", instances.total, `${instances.settled.toLocaleString("en")} as wanted`),
     tile("Problems", instances.problems, instances.problems ? "look at the applications below" : "none", instances.problems ? "text-bad" : ""),
-    tile("Nodes online", online, nodes.length - online ? `${nodes.length - online} offline` : nodes.length ? "none offline" : "none yet", "", to("nodes"), nodes.length - online ? "text-wait" : ""),
+    joining ? tile("Nodes online", online, `${joining} to be approved`, "", to("nodes", [], { state: "joining" }), "text-wait") : tile("Nodes online", online, nodes.length - online ? `${nodes.length - online} offline` : nodes.length ? "none offline" : "none yet", "", to("nodes"), nodes.length - online ? "text-wait" : ""),
   ];
 }
 
@@ -142,7 +143,7 @@ function nothing() {
     may("releaser")
       ? "Upload a template, then deploy it: its nodes are made, its instances start as what they need comes up."
       : "As soon as somebody deploys one, it shows here.",
-    may("releaser") ? h("a", { class: "button", href: to("templates", [], { upload: "1" }) }, "Upload a template") : null,
+    may("releaser") ? h("a", { class: "button primary", href: to("templates", [], { upload: "1" }) }, "Upload a template") : null,
     h("a", { class: "button", href: to("templates") }, "See the templates"),
   );
 }

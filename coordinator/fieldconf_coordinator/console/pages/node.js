@@ -2,15 +2,16 @@
 
 import * as api from "../api.js";
 import { h, put } from "../dom.js";
-import { to } from "../router.js";
+import { go, to } from "../router.js";
 import { store } from "../store.js";
 import { bytes } from "../words.js";
-import { errorNote, loading, mark, stateOf, time } from "../parts/marks.js";
-import { nodeState } from "./nodes.js";
+import { approve, editTags, enrolAnew, expel } from "../parts/enrolling.js";
+import { empty, errorNote, loading, mark, stateOf, time } from "../parts/marks.js";
+import { nodeState, tagChips, usedBy } from "./nodes.js";
 
 export function scope(route) {
   const node = store.nodes.get(route.names[0]);
-  return node ? { application: node.application } : { instances: "false" };
+  return node?.application ? { application: node.application } : { instances: "false" };
 }
 
 export function show(main, route) {
@@ -19,9 +20,12 @@ export function show(main, route) {
   const facts = h("dl", { class: "facts" });
   const list = h("tbody");
   const place = h("div", null, loading());
+  const buttons = h("div", { class: "row" });
   const abort = new AbortController();
-  const body = h("div", { class: "two" }, h("section", { class: "card padded section" }, facts), h("section", { class: "card section", "aria-label": "What runs on it" }, h("div", { class: "table-wrap" }, h("table", null, h("thead", null, h("tr", null, h("th", { scope: "col" }, "Instance"), h("th", { scope: "col" }, "State"))), list))));
-  main.append(h("div", { class: "page-head" }, h("div", { class: "titles" }, h("a", { class: "crumb", href: to("nodes") }, "Nodes"), h("h1", null, id), about)), place);
+  const rows = h("div", { class: "table-wrap" }, h("table", null, h("thead", null, h("tr", null, h("th", { scope: "col" }, "Instance"), h("th", { scope: "col" }, "State"))), list));
+  const nothing = empty("Nothing runs on it", "It is used as soon as an application asks for such a node.");
+  const body = h("div", { class: "two" }, h("section", { class: "card padded section", "aria-label": "What it is" }, facts), h("section", { class: "card section", "aria-label": "What runs on it" }, rows, nothing));
+  main.append(h("div", { class: "page-head" }, h("div", { class: "titles" }, h("a", { class: "crumb", href: to("nodes") }, "Nodes"), h("h1", null, id), about), buttons), place);
   let paths = [];
   let application = "";
 
@@ -30,15 +34,25 @@ export function show(main, route) {
       const node = await api.get(`/nodes/${encodeURIComponent(id)}`, null, abort.signal);
       ({ application } = node);
       paths = node.instances;
-      put(place, body);
-      draw(node);
+      if (!body.isConnected) put(place, body);
+      draw(node, await isEnrolled(node));
     } catch (error) {
-      if (error.name !== "AbortError") put(place, errorNote(error));
+      if (error.name !== "AbortError") missing(error);
     }
   }
 
-  function draw(node) {
+  function missing(error) {
+    put(buttons);
+    put(about);
+    if (error.status !== 404) put(place, errorNote(error));
+    else put(place, h("div", { class: "card" }, empty(`There is no node ${id}`, "It was given back or expelled, or its name is another.", h("a", { class: "button", href: to("nodes") }, "To the nodes"))));
+  }
+
+  function draw(node, enrolled) {
     put(about, mark(...nodeState(node)));
+    put(buttons, buttonsOf(node, enrolled, load));
+    rows.hidden = !paths.length;
+    nothing.hidden = !rows.hidden;
     put(facts, entries(node).filter(([, value]) => value !== null && value !== "").flatMap(([name, value]) => [h("dt", null, name), h("dd", null, value)]));
     drawRows();
   }
@@ -59,22 +73,39 @@ export function show(main, route) {
   return { title: `Node ${id}`, told, close: () => abort.abort() };
 }
 
-function entries(node) {
-  const path = h("a", { class: "mono break", href: to("applications", [node.application], { at: node.path }) }, node.path);
+/** Tell whether a node is one that outlives applications. */
+async function isEnrolled(node) {
+  if (node.application === null) return true;
+  const target = (await api.get("/targets")).find((one) => one.id === node.target);
+  return target?.handler === "embedded";
+}
+
+function buttonsOf(node, enrolled, load) {
+  const isReleaser = enrolled && api.may("releaser");
+  const isUnused = node.application === null;
   return [
-    ["Application", h("a", { href: to("applications", [node.application]) }, node.application)],
-    ["Instance", path],
+    isReleaser && isUnused && node.phase === "joining" ? h("button", { class: "primary", onclick: () => approve(node, load) }, "Approve …") : null,
+    api.may("operator") ? h("button", { onclick: () => editTags(node.id, load) }, "Tags …") : null,
+    isReleaser ? h("button", { onclick: () => enrolAnew(node.id, node.board, load) }, "Another key …") : null,
+    isReleaser && isUnused ? h("button", { class: "danger", onclick: () => expel(node, () => go("nodes")) }, "Expel …") : null,
+  ];
+}
+
+function entries(node) {
+  return [
+    ["Used by", usedBy(node)],
+    ["Tags", node.tags.length ? h("span", { class: "tags" }, tagChips(node.tags)) : h("span", { class: "quiet" }, "none")],
     ["Target", node.target],
-    ["Phase", node.phase],
-    ["Last heard", node.heard ? time(node.heard) : "not since the coordinator started"],
+    ["Board", node.board],
+    ["Last heard", node.heard ? time(node.heard) : "never"],
     ["Address", node.address],
     ["Platform", node.platform],
     ["Memory", node.memory ? bytes(node.memory) : null],
     ["Agent", node.agent],
     ["Installers", node.installers?.join(", ") ?? null],
     ["Simulates", node.simulates ? "runs no step of any recipe" : null],
-    ["Want", `version ${node.want}; the node holds ${node.have}`],
-    ["Enrolment", node.enrolment === undefined ? null : `${node.enrolment}, boot ${node.boot}`],
+    ["Want", node.application === null ? null : `version ${node.want}; the node holds ${node.have}`],
+    ["Enrolment", node.enrolment === undefined ? null : String(node.enrolment)],
     ["Refused", node.refused],
     ["Duplicate", node.duplicate?.join(" and ") ?? null],
   ];

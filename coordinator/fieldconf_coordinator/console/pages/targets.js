@@ -66,11 +66,17 @@ function cellsOf(one, load) {
   return [
     cell([h("span", { class: "strong" }, one.id), one.name === one.id ? null : h("span", { class: "quiet" }, ` ${one.name}`)], "first"),
     cell(one.handler, "nowrap"),
-    cell([about, properties.length ? h("div", { class: "mono break quiet" }, properties.join(", ")) : null], "wide quiet"),
+    cell([about, offeredTo(one.hints), properties.length ? h("div", { class: "mono break quiet" }, properties.join(", ")) : null], "wide quiet"),
     cell(all ? `${online} of ${all}` : "–", `number nowrap ${online < all ? "text-wait" : ""}`),
-    cell(usesOf(one.uses)),
+    cell(usesOf(one.uses), "mid"),
     cell(api.may("admin") && !one.built_in ? [h("button", { class: "small", onclick: () => edit(one, load) }, "Edit …"), h("button", { class: "small plain danger", "aria-label": `Delete ${one.id}`, onclick: () => remove(one, load) }, "Delete")] : null, "actions"),
   ];
+}
+
+/** Say to whom a target is offered, if not to all. */
+function offeredTo(hints) {
+  const names = [...(hints?.applications ?? []), ...(hints?.templates ?? []).map((name) => `applications of ${name}`)];
+  return names.length ? h("div", null, `Offered to ${names.join(", ")}`) : null;
 }
 
 /** Nodes are counted beside; what is left are applications and their elements. */
@@ -110,6 +116,7 @@ function fieldsOf(form, handlers, found) {
   kind.value = old?.handler ?? handlers[0].handler;
   const name = h("input", { value: old && old.name !== old.id ? old.name : "" });
   const about = h("input", { value: old?.description ?? "" });
+  const hints = Object.fromEntries(["applications", "templates"].map((of) => [of, h("input", { value: (old?.hints?.[of] ?? []).join(" "), placeholder: "all", autocapitalize: "none", spellcheck: "false" })]));
   const settings = h("div");
   let inputs = [];
   const draw = () => {
@@ -126,7 +133,8 @@ function fieldsOf(form, handlers, found) {
       if (input.value) properties[title] = input.value;
       else delete properties[title];
     }
-    const body = { handler: kind.value, description: about.value, properties };
+    const offered = Object.entries(hints).map(([of, input]) => [of, input.value.split(/[\s,]+/).filter(Boolean)]);
+    const body = { handler: kind.value, description: about.value, properties, hints: Object.fromEntries(offered) };
     if (name.value.trim()) body.name = name.value.trim();
     return api.put(`/targets/${encodeURIComponent(id.value.trim())}`, body, found?.tag);
   };
@@ -136,6 +144,8 @@ function fieldsOf(form, handlers, found) {
     field("Name", name),
     field("Description", about),
     settings,
+    field("Offered to applications", hints.applications, "Names, set apart by blanks. Others do not see it in their lists; who names it gets it."),
+    field("Offered to templates", hints.templates, "Names, of whatever version."),
     old ? h("p", { class: "section quiet" }, "What will happen: nodes that it makes from now on get these settings. Those that are there stay as they are.") : null,
   ];
 }

@@ -6,6 +6,7 @@ import { go, to } from "../router.js";
 import { count } from "../words.js";
 import * as actions from "../parts/actions.js";
 import { errorNote, loading, reportList, time } from "../parts/marks.js";
+import { placeTemplate } from "../parts/placing.js";
 import { deleteTemplate } from "./templates.js";
 
 export function show(main, route) {
@@ -23,7 +24,8 @@ export function show(main, route) {
       const report = await api.get(`${url}/report`).catch((error) => error);
       put(title, `${found.name} ${found.version}`);
       put(about, found.description);
-      put(place, facts(found), reportCard(report));
+      const placed = await api.get(`${url}/targets`);
+      put(place, facts(found), placedCard(found, placed, load), reportCard(report));
       put(
         buttons,
         api.may("operator") ? h("button", { class: "primary", onclick: () => actions.deploy({ template: id }) }, "Deploy …") : null,
@@ -47,6 +49,14 @@ function facts(found) {
     ["Applications", used.length ? used : "none"],
   ];
   return h("section", { class: "card padded section" }, h("dl", { class: "facts" }, entries.filter(([, value]) => value !== "").flatMap(([name, value]) => [h("dt", null, name), h("dd", null, value)])));
+}
+
+/** Which target makes the nodes of applications that will be made from it. */
+function placedCard(found, placed, load) {
+  const rows = placed.flatMap((one) => [h("dt", { class: "mono" }, one.element || "all others"), h("dd", null, one.target)]);
+  const choose = api.may("operator") ? h("button", { class: "small", onclick: () => placeTemplate(found, load) }, "Choose …") : null;
+  const content = rows.length ? h("dl", { class: "facts" }, rows) : h("p", { class: "quiet" }, "None is chosen: its instances say it, or whoever deploys it.");
+  return h("section", { class: "section" }, h("div", { class: "section-head" }, h("h2", null, "Targets of its applications"), choose), h("div", { class: "card padded" }, content));
 }
 
 function reportCard(report) {

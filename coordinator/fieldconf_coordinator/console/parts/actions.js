@@ -1,7 +1,6 @@
 // What one can do with an application and its instances: each tells first what will happen.
 
 import * as api from "../api.js";
-import * as effects from "../effects.js";
 import { h, put } from "../dom.js";
 import { NOT_DEPLOYED, STARTED, STOPPED, nameOf } from "../model.js";
 import { go } from "../router.js";
@@ -9,85 +8,62 @@ import { store } from "../store.js";
 import { count } from "../words.js";
 import { ask, effectsList, field } from "./dialog.js";
 import { errorNote } from "./marks.js";
+import { targetOptions } from "./placing.js";
+import { preview } from "./preview.js";
 import { toast } from "./toast.js";
 
 const VERBS = {
-  [STARTED]: { title: "Start", action: "Start", nothing: "It is started already." },
-  [STOPPED]: { title: "Stop", action: "Stop", danger: true, nothing: "Nothing runs there." },
-  [NOT_DEPLOYED]: { title: "Undeploy", action: "Undeploy", danger: true, nothing: "Nothing is deployed there." },
+  [STARTED]: { name: "start", title: "Start", action: "Start", nothing: "It is started already." },
+  [STOPPED]: { name: "stop", title: "Stop", action: "Stop", danger: true, nothing: "Nothing runs there." },
+  [NOT_DEPLOYED]: { name: "undeploy", title: "Undeploy", action: "Undeploy", danger: true, nothing: "Nothing is deployed there." },
 };
 
-/** Say in a line, then in a list, what will happen. */
-function whatHappens(list, nothing) {
-  if (!list.length) return h("p", { class: "quiet section" }, nothing);
-  return [h("p", null, `What will happen to ${count(list.length, "instance")}:`), effectsList(list)];
-}
-
 /** Wish one instance, or with no path the whole application, into a state. */
-export function wish(model, application, path, wanted) {
-  const { title, action, danger, nothing } = VERBS[wanted];
-  const paths = path ? [path] : model.roots.flatMap((root) => [root, ...model.below(root)]);
-  const isEnd = wanted !== STARTED;
-  const list = effects.ofWish(model, paths, wanted);
+export function wish(application, path, wanted) {
+  const { title, action, danger, nothing, name } = VERBS[wanted];
+  const paths = path ? [path] : null;
+  const foreseen = preview(application, nothing);
   ask({
     title: `${title} ${path || `all of ${application}`}`,
-    body: h("div", null, whatHappens(list, nothing), bound(application, paths, model, isEnd)),
+    body: foreseen.element,
     action,
     danger,
     application,
-    perform: () => api.put(`${api.applicationUrl(application)}/wanted`, { wanted, paths: path ? [path] : null }),
+    perform: () => api.put(`${api.applicationUrl(application)}/wanted`, { wanted, paths }),
   });
+  foreseen.look({ action: name, paths });
 }
 
-/** Warn that other applications are served by what ends. */
-function bound(application, paths, model, isEnd) {
-  if (!isEnd) return null;
-  const given = new Set(paths.flatMap((path) => [path, ...model.below(path)]).flatMap((path) => model.kindOf(path).exports));
-  const users = [];
-  for (const other of store.applications.values()) {
-    for (const [prefix, names] of Object.entries(other.bindings)) {
-      if (given.has(prefix) && names.includes(application)) users.push(`${other.name} (${prefix})`);
-    }
-  }
-  return users.length ? h("div", { class: "note wait" }, `Other applications are bound to what it exports: ${users.join(", ")}.`) : null;
-}
-
-export function remove(model, application, path) {
+export function remove(application, path) {
   const force = h("input", { type: "checkbox" });
+  const foreseen = preview(application, "");
   ask({
     title: `Remove ${path}`,
-    body: h("div", null, whatHappens(effects.ofRemove(model, path), ""), h("label", { class: "check" }, force, "By force: do not wait for what runs there")),
+    body: h("div", null, foreseen.element, h("label", { class: "check" }, force, "By force: do not wait for what runs there")),
     action: "Remove",
     danger: true,
     application,
     perform: () => api.remove(api.instanceUrl(application, path), { force: force.checked }),
   });
+  foreseen.look({ action: "remove", paths: [path] });
 }
 
 /** Have so many copies of a root instance. */
 export function scale(model, application, path) {
   const base = path.replace(/\d+$/, "");
-  const copies = model.roots.filter((one) => one === base || new RegExp(`^\\d+$`).test(one.slice(base.length)) && one.startsWith(base));
-  const input = h("input", { type: "number", min: "1", max: "20000", value: String(copies.length), required: true });
-  const told = h("p", { class: "section", role: "status" });
-  const tell = () => {
-    const wanted = Number(input.value);
-    const difference = wanted - copies.length;
-    const each = count(1 + model.below(path).length, "instance");
-    if (!Number.isInteger(wanted) || wanted < 1) told.textContent = "At least one stays.";
-    else if (difference > 0) told.textContent = `${count(difference, "copy", "copies")} more, each with ${each}: nodes are made, and they start.`;
-    else if (difference < 0) told.textContent = `${count(-difference, "copy", "copies")} less, each with ${each}: the last ones are stopped, undeployed and removed.`;
-    else told.textContent = "That is how many there are now.";
-  };
-  input.addEventListener("input", tell);
-  tell();
+  const copies = model.roots.filter((one) => one.replace(/\d+$/, "") === base && model.rows.get(one).wish !== NOT_DEPLOYED);
+  const input = h("input", { type: "number", min: "1", max: "20000", value: String(copies.length || 1), required: true });
+  const foreseen = preview(application, "That is how many there are now.");
+  const look = () => input.validity.valid && foreseen.look({ action: "scale", paths: [path], count: Number(input.value) });
+  input.addEventListener("input", look);
   ask({
     title: `Scale ${base}`,
-    body: h("div", null, field("Copies", input, `There ${copies.length === 1 ? "is one" : `are ${copies.length}`} now.`), told),
+    body: h("div", null, field("Copies", input, `There ${copies.length === 1 ? "is one" : `are ${copies.length}`} now.`), foreseen.element),
     action: "Scale",
     application,
     perform: () => api.post(`${api.applicationUrl(application)}/scale`, { path, count: Number(input.value) }),
   });
+  look();
 }
 
 /** Add an instance inside another, or at the top with no parent. */
@@ -122,33 +98,23 @@ function addNotes(model, component) {
   return h("p", { class: "section" }, lines.join(" "));
 }
 
-/** Return options for a choice of targets; the first chooses none. */
-function targetOptions(targets, none) {
-  return [h("option", { value: "" }, none), ...targets.map((one) => h("option", { value: one.id }, one.name === one.id ? one.id : `${one.id}: ${one.name}`))];
-}
-
-/** Choose which target makes which nodes of an application. */
-export async function place(model, application) {
-  const url = `${api.applicationUrl(application)}/targets`;
-  let placed;
-  let targets;
+/** Edit what people say about an application, unless somebody else was faster. */
+export async function editDescription(application, done) {
+  const url = api.applicationUrl(application);
+  let found;
   try {
-    [placed, targets] = await Promise.all([api.get(url), api.get("/targets")]);
+    found = await api.getTagged(url);
   } catch (error) {
     toast(error.message);
     return;
   }
-  const nodes = model.components.filter((kind) => kind.installer === "target").map((kind) => `@${kind.name}`);
-  const scoped = model.paths.filter((path) => model.kindOf(path).installer === "target").slice(0, 500);
-  const element = h("select", null, h("option", { value: "" }, "All nodes that have no choice of their own"), [...nodes, ...scoped].map((one) => h("option", { value: one }, one)));
-  const target = h("select", null, targetOptions(targets, "None: as the instance says, else the coordinator’s own"));
-  const rows = placed.map((one) => [one.element || "all others", one.target]);
+  const text = h("textarea", { rows: "4", maxlength: "4000" }, found.data.description);
   ask({
-    title: `Targets of ${application}`,
-    body: h("div", null, rows.length ? effectsList(rows) : h("p", { class: "quiet section" }, "No target is chosen yet."), field("For", element), field("Target", target, "It makes nodes from now on. Nodes that are there stay as they are.")),
-    action: "Choose",
-    perform: () => api.put(url, { element: element.value, target: target.value || null }),
-    done: () => toast("The target is chosen."),
+    title: `Description of ${application}`,
+    body: field("Description", text, "What it is for, whom to ask."),
+    action: "Save",
+    perform: () => api.patch(url, { description: text.value }, found.tag),
+    done,
   });
 }
 
@@ -188,9 +154,7 @@ export function cancelStep(application, path) {
 /** Choose a template and a name, see what it changes, deploy it. */
 export async function deploy({ template, application } = {}) {
   let templates;
-  let targets;
   try {
-    targets = await api.get("/targets");
     templates = (await api.getAll("/templates")).filter((one) => !application || !template || one.id === template);
   } catch (error) {
     toast(error.message);
@@ -201,7 +165,7 @@ export async function deploy({ template, application } = {}) {
     go("templates", [], { upload: "1" });
     return;
   }
-  const form = deployForm(templates, targets, template, application);
+  const form = deployForm(templates, template, application);
   ask({
     title: application ? `Change ${application} to another template` : "Deploy a template",
     body: form.element,
@@ -213,13 +177,13 @@ export async function deploy({ template, application } = {}) {
   form.look();
 }
 
-function deployForm(templates, targets, template, application) {
+function deployForm(templates, template, application) {
   const choice = h("select", null, templates.map((one) => h("option", { value: one.id }, `${one.name} ${one.version}${sameName(templates, one) ? ` (${one.id.slice(0, 8)})` : ""}`)));
   if (template) choice.value = template;
   const chosen = () => templates.find((one) => one.id === choice.value);
   const name = h("input", { value: application ?? chosen().name, autocapitalize: "none", spellcheck: "false" });
   if (application) name.readOnly = true;
-  const target = h("select", null, targetOptions(targets, "As the instances say, else the coordinator’s own"));
+  const target = h("select");
   const targetField = field("Target", target, "Where its nodes come from.");
   const simulate = h("input", { type: "checkbox" });
   const simulateField = h("label", { class: "check" }, simulate, "Simulate: run no step of any recipe, write down what it would be told");
@@ -228,6 +192,14 @@ function deployForm(templates, targets, template, application) {
   /** What only a new application is asked for. */
   const chances = () => ({ ...(target.value ? { target: target.value } : {}), ...(simulate.checked ? { simulate: true } : {}) });
   let turn = 0;
+
+  /** Offer the targets that are meant for this template and name. */
+  async function offer() {
+    const chosenBefore = target.value;
+    const targets = await api.get("/targets", { template: chosen().name, application: exists() ? name.value.trim() : "" }).catch(() => []);
+    put(target, targetOptions(targets, "As was chosen for the template, else as the instances say, else the coordinator’s own"));
+    if ([...target.options].some((one) => one.value === chosenBefore)) target.value = chosenBefore;
+  }
 
   async function look() {
     turn += 1;
@@ -244,8 +216,10 @@ function deployForm(templates, targets, template, application) {
 
   choice.addEventListener("change", () => {
     if (!application) name.value = chosen().name;
+    offer();
     look();
   });
+  offer();
   for (const one of [name, target, simulate]) one.addEventListener("change", look);
   return {
     element: h("div", null, field("Template", choice), field("Application", name), targetField, simulateField, plan),

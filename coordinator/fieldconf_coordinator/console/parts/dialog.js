@@ -31,17 +31,17 @@ export function open(title, { wide = false, onclose } = {}) {
  * Ask before doing something.
  *
  * body: elements that tell what will happen, or a form
- * action: what the button says
+ * action: what the button says; dismiss: what the other one says
  * perform(): does it; what it answers with a `change` is watched to its end
  * done(answer): called when it was accepted
  */
-export function ask({ title, body, action, danger = false, wide = false, application, perform, done }) {
+export function ask({ title, body, action, dismiss = "Cancel", danger = false, wide = false, application, perform, done }) {
   const dialog = open(title, { wide });
   const problem = h("div");
   const form = h("form", { novalidate: true, id: newId("form") }, body, problem);
   const button = h("button", { class: danger ? "primary danger" : "primary", form: form.id, type: "submit" }, action);
   put(dialog.content, form);
-  put(dialog.footer, h("button", { type: "button", onclick: dialog.close }, "Cancel"), button);
+  put(dialog.footer, h("button", { type: "button", onclick: dialog.close }, dismiss), button);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     button.disabled = true;
@@ -49,8 +49,8 @@ export function ask({ title, body, action, danger = false, wide = false, applica
     try {
       const answer = await perform();
       done?.(answer);
-      if (answer?.change) watch(dialog, answer.change, application ?? answer.name);
-      else if (!answer?.stay) dialog.close();
+      if (answer?.change || answer?.stays?.length) watch(dialog, answer, application ?? answer.name);
+      else dialog.close();
     } catch (error) {
       button.disabled = false;
       put(problem, errorNote(error), error.problems?.length ? reportList(error.problems) : null);
@@ -67,8 +67,8 @@ function focusFirst(form, button) {
 }
 
 /** Show the progress of a change in place of the question. */
-function watch(dialog, change, application) {
-  const progress = progressOf(change, application);
+function watch(dialog, answer, application) {
+  const progress = progressOf(answer, application);
   put(dialog.content, progress.element);
   const close = h("button", { class: "primary", onclick: dialog.close }, "Close");
   put(dialog.footer, close);
@@ -76,17 +76,26 @@ function watch(dialog, change, application) {
   close.focus();
 }
 
-/** Return a labelled field. */
+/** Return a labelled field; `input` is the control, or holds it. */
 export function field(label, input, help) {
-  return h("label", { class: "field" }, h("span", null, label), input, help ? h("span", { class: "help" }, help) : null);
+  const control = input.matches("input, select, textarea") ? input : input.querySelector("input, select, textarea");
+  control.id ||= newId("field");
+  const about = help ? h("span", { class: "help", id: `${control.id}-help` }, help) : null;
+  if (about) control.setAttribute("aria-describedby", about.id);
+  return h("div", { class: "field" }, h("label", { for: control.id }, label), input, about);
+}
+
+/** Return a group of check boxes under a name. */
+export function group(label, boxes) {
+  return h("fieldset", { class: "choices" }, h("legend", null, label), boxes);
 }
 
 /** Return the list of what will happen: [path, text] each. */
-export function effectsList(effects, most = 100) {
+export function effectsList(effects, { most = 100, label = "What will happen" } = {}) {
   const shown = effects.slice(0, most);
   return h(
     "ul",
-    { class: "effects", tabindex: "0", "aria-label": "What will happen" },
+    { class: "effects", tabindex: "0", "aria-label": label },
     shown.map(([path, text]) => h("li", null, h("span", { class: "mono" }, path), h("span", null, text))),
     effects.length > most ? h("li", null, h("span"), h("span", { class: "quiet" }, `and ${effects.length - most} more`)) : null,
   );

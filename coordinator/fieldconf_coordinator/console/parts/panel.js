@@ -89,7 +89,7 @@ export class Panel {
   #draw(row, reasons) {
     const parts = this.#parts;
     if (!parts.state.isConnected) {
-      put(parts.body, parts.state, parts.why, parts.problem, parts.imports, parts.exports, parts.data, parts.logPart, h("section", { class: "part" }, h("h3", null, "History"), parts.history));
+      put(parts.body, parts.state, parts.why, parts.problem, parts.imports, parts.exports, parts.data, parts.logPart, h("section", { class: "part" }, h("h3", null, "History"), parts.history, this.#moreHistory()));
       this.#scrollLog();
     }
     this.#buttons(row);
@@ -153,7 +153,7 @@ export class Panel {
     if (!api.may("operator")) return;
     const [application, path] = [this.#application, this.#path];
     const kind = this.#model().kind(row.component);
-    const go = (wanted) => () => actions.wish(this.#model(), application, path, wanted);
+    const go = (wanted) => () => actions.wish(application, path, wanted);
     const isBusy = toneOf(row.state) === "busy";
     put(
       this.#parts.buttons,
@@ -165,9 +165,14 @@ export class Panel {
         kind.children.length ? ["Add an instance inside …", () => actions.add(this.#model(), application, path)] : null,
         row.parent === null ? ["Scale …", () => actions.scale(this.#model(), application, path)] : null,
         row.wish === NOT_DEPLOYED ? null : ["Undeploy …", go(NOT_DEPLOYED), true],
-        ["Remove …", () => actions.remove(this.#model(), application, path), true],
+        ["Remove …", () => actions.remove(application, path), true],
       ]),
     );
+  }
+
+  #moreHistory() {
+    const href = to("events", [], { application: this.#application, path: this.#path });
+    return h("p", { class: "sub" }, h("a", { href }, "All its events"));
   }
 
   // -- log

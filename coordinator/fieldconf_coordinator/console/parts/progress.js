@@ -1,7 +1,7 @@
 // How far a change is.
 
 import * as api from "../api.js";
-import { h, put, say } from "../dom.js";
+import { h, put } from "../dom.js";
 import { store } from "../store.js";
 import { sentence } from "../words.js";
 import { errorNote, stateOf } from "./marks.js";
@@ -18,21 +18,6 @@ export function outcomeOf(change) {
   return OUTCOMES[change.outcome] ?? ["unknown", change.outcome];
 }
 
-/** Return a row of a change that is under way: {element, update(change)}. */
-export function changeRow(change) {
-  const what = h("span", { class: "what" });
-  const number = h("span", { class: "quiet nowrap" });
-  const bar = h("progress", { max: "1", value: "0" });
-  const element = h("li", { class: "change" }, what, number, bar);
-  const update = (now) => {
-    put(what, h("a", { class: "strong", href: `#/applications/${encodeURIComponent(now.application)}` }, now.application), ` · ${now.text}`);
-    say(number, now.outcome === "running" ? `${now.done} of ${now.total}` : outcomeOf(now)[1]);
-    fillBar(bar, now);
-  };
-  update(change);
-  return { element, update };
-}
-
 export function fillBar(bar, change) {
   bar.max = Math.max(1, change.total);
   bar.value = change.outcome === "done" ? bar.max : change.done;
@@ -40,22 +25,38 @@ export function fillBar(bar, change) {
   bar.classList.toggle("done", change.outcome === "done");
 }
 
-/** Return {element, close}: follows a change to its end. */
-export function progressOf(id, application) {
+/**
+ * Return {element, close}: follows a change to its end.
+ *
+ * answer: what began it: {change}; of a cancellation also {stays, offline}
+ */
+export function progressOf(answer, application) {
+  let id = answer.change;
   const head = h("p", { role: "status", "aria-live": "polite" }, "Begun …");
   const bar = h("progress", { max: "1", value: "0", "aria-label": "Progress" });
+  const notes = h("div");
   const rest = h("ul", { class: "effects" });
   const hint = h("p", { class: "quiet" }, "It goes on when you close this.");
   const cancel = h("button", { type: "button", class: "small danger", onclick: () => end() }, "Cancel the change");
-  const element = h("div", null, head, bar, h("div", { class: "section" }), rest, h("div", { class: "row" }, hint, cancel));
+  const element = h("div", null, head, bar, h("div", { class: "section" }), notes, rest, h("div", { class: "row" }, hint, api.may("operator") ? cancel : null));
 
   async function end() {
     cancel.disabled = true;
     try {
-      await api.post(`/changes/${encodeURIComponent(id)}/cancel`);
+      turnBack(await api.post(`/changes/${encodeURIComponent(id)}/cancel`));
     } catch (error) {
-      element.append(errorNote(error));
+      put(notes, errorNote(error));
     }
+    cancel.disabled = false;
+  }
+
+  /** From now on the way back is followed. */
+  function turnBack({ change, stays = [], offline = [] }) {
+    id = change ?? id;
+    const sentences = [...stays, ...offline.map((node) => `Node ${node} is offline: what runs there ends by itself.`)];
+    if (change) sentences.unshift("It is cancelled; what it wished is being put back.");
+    put(notes, sentences.length ? h("div", { class: "note wait" }, sentences.map((one) => h("p", null, one))) : null);
+    draw();
   }
 
   function draw() {
@@ -71,6 +72,11 @@ export function progressOf(id, application) {
     hint.hidden = cancel.hidden = ended;
   }
 
+  if (answer.stays) turnBack(answer);
+  if (!id) {
+    put(head, h("span", { class: "strong" }, "It is cancelled."));
+    bar.hidden = hint.hidden = cancel.hidden = true;
+  }
   draw();
   rest.hidden = !rest.childElementCount;
   return { element, close: store.subscribe(draw) };

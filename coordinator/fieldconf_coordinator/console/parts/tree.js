@@ -34,7 +34,7 @@ export class Tree {
     };
     this.#search.addEventListener("input", again);
     this.#only.addEventListener("change", again);
-    const head = [["Instance", ""], ["Component", ""], ["State", ""], ["Wanted", "wanted-column"], ["Node", "node-column"]];
+    const head = [["Instance", ""], ["Component", "kind-column"], ["State", ""], ["Wanted", "wanted-column"], ["Node", "node-column"]];
     host.append(
       h("div", { class: "tools tree-tools" }, this.#search, this.#only, this.#shown),
       h("div", { class: "tree-view" }, h("table", { class: "tree" }, h("thead", null, h("tr", null, head.map(([text, name]) => h("th", { scope: "col", class: name }, text)))), this.#body)),
@@ -112,7 +112,7 @@ export class Tree {
       put(
         element,
         h("td", { class: "wide" }, name),
-        h("td", { class: "quiet" }, now.component),
+        h("td", { class: "kind-column quiet" }, now.component),
         h("td", null, stateOf(now)),
         h("td", { class: "wanted-column quiet nowrap" }, now.settled && now.state === now.wish ? "" : now.wish),
         h("td", { class: "node-column nowrap" }, now.node ? h("a", { class: "mono", href: to("nodes", [now.node]) }, now.node) : null),

@@ -1,10 +1,10 @@
 // Uploading a template: a ZIP, a tar, or its folder; what is wrong with it shows with source lines.
 
 import * as api from "../api.js";
-import { h, put } from "../dom.js";
+import { h, put, say } from "../dom.js";
 import { to } from "../router.js";
 import { tar } from "../tar.js";
-import { count } from "../words.js";
+import { bytes, count } from "../words.js";
 import * as actions from "./actions.js";
 import { open } from "./dialog.js";
 import { errorNote, reportList } from "./marks.js";
@@ -27,10 +27,16 @@ export function upload(done = () => {}) {
   chooseFile.focus();
 
   const send = async (make) => {
-    put(result, h("p", { class: "quiet section" }, "Uploading and checking …"));
+    const text = h("p", { class: "quiet" }, "Reading …");
+    const bar = h("progress", { max: "1", value: "0", "aria-label": "Uploaded" });
+    put(result, h("div", { class: "section" }, text, bar));
     try {
       const [content, type] = await make();
-      taken(await api.upload("/templates", content, type));
+      const progress = (share) => {
+        bar.value = share;
+        say(text, share < 1 ? `Uploading ${bytes(content.size)}: ${Math.floor(100 * share)} %` : `${bytes(content.size)} are there; checking …`);
+      };
+      taken(await api.upload("/templates", content, type, progress));
     } catch (error) {
       refused(error);
     }
