@@ -209,3 +209,16 @@ def test_hints_say_to_whom_a_target_is_offered(tmp_path):
         fleet.done(fleet.put("/applications/shop/wanted", {"wanted": "not-deployed"}))
         body = {"element": "", "target": "others"}
         assert fleet.put("/applications/shop/targets", body).status == 200
+
+
+def test_a_target_that_somebody_else_edited_is_not_overwritten_nor_deleted(fleet):
+    fleet.put("/targets/shared", {"handler": "memory", "description": "first"})
+    seen = fleet.get("/targets/shared").headers["etag"]
+    fleet.put("/targets/shared", {"handler": "memory", "description": "theirs"}, If_Match=seen)
+
+    mine = {"handler": "memory", "description": "mine"}
+    assert fleet.put("/targets/shared", mine, If_Match=seen).status == 412
+    assert fleet.delete("/targets/shared", If_Match=seen).status == 412
+
+    assert fleet.get("/targets/shared").data["description"] == "theirs"
+    assert fleet.delete("/targets/shared", If_Match="*").status == 200
