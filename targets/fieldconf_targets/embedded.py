@@ -1,8 +1,8 @@
 """The target ``embedded``: enrolled boards and boxes, which are claimed and given back.
 
-They have an agent and an identity already, so nothing is made and nothing ends here. The coordinator
-chooses which of them serves (`fieldconf_coordinator.core.enrolled`); this keeps the book, so that
-what is in use is known without it. Whether a machine is well, its agent says.
+They have an agent and an identity already, so nothing is made and nothing ends here. The
+coordinator chooses which of them serves; this keeps the book, so that what is in use is known
+without it. Whether a machine is well, its agent says.
 """
 
 import json
