@@ -1,0 +1,105 @@
+"""A board on a serial port that only has MicroPython, from the first `deploy` to the last
+`undeploy`: nobody enrols, flashes or bridges anything by hand. The gateway is killed in between.
+"""
+
+import json
+
+import pytest
+
+from fieldconf_microagent import states
+from scenarios.test_micropython import DATA, WEB
+from support import interpreters
+from support.box import Box
+from support.ptyboard import PtyBoard
+from support.waiting import until
+
+pytestmark = pytest.mark.timeout(180)
+
+GRAPH = """
+Board {
+  installer: target;
+  children: Data, Web;
+}
+Data {
+  installer: python;
+  exports: port = 5432;
+}
+Web {
+  installer: python;
+  imports: Data.port;
+}
+"""
+INSTANCES = """
+instance of Board {
+  name: roof;
+  data.target: serial;
+  data.port: %s;
+  instance of Data {
+    name: data;
+    port: %d;
+  }
+  instance of Web {
+    name: web;
+  }
+}
+"""
+
+
+@pytest.fixture
+def box(tmp_path):
+    box = Box(tmp_path)
+    try:
+        yield box.up()
+    finally:
+        box.close()
+
+
+@pytest.fixture
+def board(tmp_path):
+    interpreters.find("mpy-cross")
+    pytest.importorskip("serial", reason="needs pyserial: pip install 'fieldconf[test]'")
+    board = PtyBoard(tmp_path / "flash", link=tmp_path / "port")
+    yield board
+    board.close()
+
+
+def deploy(box, board, port):
+    root = box.folder / "template"
+    files = {
+        "descriptor/application.properties": "name = shop\nversion = 1.0\ndsl-id = roboconf-1.0\n"
+        "graph-entry-point = shop.graph\ninstance-entry-point = shop.instances\n",
+        "graph/shop.graph": GRAPH,
+        "instances/shop.instances": INSTANCES % (board.port, port),
+        "graph/Data/recipe.py": DATA,
+        "graph/Web/recipe.py": WEB,
+    }
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    box.ask("deploy", path=str(root))
+
+
+def test_a_board_is_deployed_to_outlives_the_gateway_and_is_given_back(box, board):
+    def diary():
+        found = list(board.folder.glob("data/*web/diary"))
+        return found[0].read_text().splitlines() if found else []
+
+    (board.folder / "main.py").write_text("print('mine')\n")
+    board.unplug()
+    deploy(box, board, 5432)
+    until(lambda: "there is no port" in str(box.instances()["/roof"]["problem"]))
+    board.plug()
+    box.until_state("/roof/web", states.STARTED)
+    assert json.loads((board.folder / "settings.json").read_text())["broker"] == "serial:"
+
+    box.kill()
+    board.taken = 0
+    box.up()
+    deploy(box, board, 6000)
+    until(lambda: diary() == ["deploy", "start 5432", "update 6000"], 60)
+    assert board.taken < 10_000, "it was flashed again"
+
+    box.wish(None, states.NOT_DEPLOYED)
+    until(lambda: box.ask("status")["nodes"] == [], 60)
+    assert [path.name for path in board.folder.rglob("*")] == ["main.py"]
+    assert not list(box.data.glob("nodes/serial/*"))
