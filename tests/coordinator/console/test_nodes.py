@@ -63,7 +63,7 @@ def test_a_machine_is_enrolled_and_its_key_is_shown_once(running, page):
     assert settings["node"] == "roof-7" and settings["key"]
     dialog.get_by_role("button", name="Done").click()
 
-    expect(row_of(page, "roof-7")).to_contain_text("enrolled, never heard yet")
+    expect(row_of(page, "roof-7")).to_contain_text("never heard yet")
     expect(row_of(page, "roof-7")).to_contain_text("site=north")
     page.get_by_role("link", name="roof-7").click()
     expect(page.get_by_text("Nothing runs on it")).to_be_visible()

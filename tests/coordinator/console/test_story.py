@@ -155,6 +155,21 @@ def test_a_page_that_slept_shows_what_happened_meanwhile(fleet, page):
     expect(page.get_by_text("Live", exact=True)).to_be_visible()
 
 
+def test_a_laptop_that_wakes_up_asks_anew_instead_of_trusting_a_dead_connection(fleet, page):
+    asked = []
+    page.on("request", lambda request: "/api/v1/stream" in request.url and asked.append(request))
+    page.clock.install()
+    page.goto(fleet.url)
+    expect(page.get_by_text("Live", exact=True)).to_be_visible()
+    before = len(asked)
+
+    # Nothing was read for an hour, and nobody said that the connection ended.
+    page.clock.fast_forward("01:00:00")
+
+    until(lambda: page.evaluate("1") and len(asked) > before, 20)
+    expect(page.get_by_text("Live", exact=True)).to_be_visible()
+
+
 def test_an_instance_is_added_and_the_picture_grows(fleet, page):
     fleet.deploy()
     page.goto(f"{fleet.url}/#/applications/shop?at=/web-vm1")
@@ -183,6 +198,47 @@ def test_the_picture_can_be_used_with_keys_alone(fleet, page):
     expect(panel(page)).to_be_visible()
     page.keyboard.press("Escape")
     expect(panel(page)).to_be_hidden()
+
+
+def test_the_picture_is_zoomed_moved_and_shown_whole_again(fleet, page):
+    fleet.deploy()
+    page.goto(f"{fleet.url}/#/applications/shop")
+    expect_all(page, ALL, "good")
+    first = box(page, "/lb-vm").bounding_box()
+
+    page.get_by_role("button", name="Zoom in").click()
+    larger = box(page, "/lb-vm").bounding_box()
+    assert larger["width"] > first["width"] * 1.2
+
+    page.mouse.move(900, 350)
+    page.mouse.wheel(0, -200)
+    assert box(page, "/lb-vm").bounding_box()["width"] > larger["width"] * 1.2
+
+    before = box(page, "/lb-vm").bounding_box()
+    page.mouse.down()
+    page.mouse.move(960, 390, steps=4)
+    page.mouse.up()
+    moved = box(page, "/lb-vm").bounding_box()
+    assert (moved["x"] - before["x"], moved["y"] - before["y"]) == pytest.approx((60, 40), abs=5)
+
+    page.get_by_role("button", name="Show all").click()
+    assert box(page, "/lb-vm").bounding_box() == pytest.approx(first)
+
+
+def test_the_pages_are_walked_with_keys_alone(fleet, page):
+    page.goto(fleet.url)
+    page.get_by_text("Live", exact=True).wait_for()
+
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Skip to the page")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("main")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Upload a template").first).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Choose an archive")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
 
 
 def test_who_may_only_look_is_offered_nothing_else(tmp_path, page):

@@ -181,7 +181,7 @@ class Page {
     const [tone, text] = healthOf(row.instances);
     const nodes = [...store.nodes.values()].filter((node) => node.application === this.#name);
     const online = nodes.filter((node) => node.online).length;
-    const about = [`${row.template} ${row.version}`, count(row.instances.total, "instance"), `${online} of ${count(nodes.length, "node")} online`];
+    const about = [`${row.template} ${row.version}`, count(row.instances.total, "instance"), nodes.length ? `${online} of ${count(nodes.length, "node")} online` : "no node"];
     if (row.target) about.push(`target ${row.target}`);
     this.#parts.simulated.hidden = !row.simulate;
     say(this.#parts.about, about.join(" · "));

@@ -9,11 +9,11 @@ import { approve, editTags, enrol, expel } from "../parts/enrolling.js";
 import { empty, loading, mark } from "../parts/marks.js";
 import { cell, head, table, tools } from "../parts/table.js";
 
-const COLUMNS = [["Node"], ["State"], ["Used by"], ["Tags"], ["Target"], ["Platform"], ["Memory", "number"], ["Address"], [""]];
+const COLUMNS = [["Node"], ["State"], ["Used by"], ["Tags"], ["Target"], ["Machine", "machine"], [""]];
 
 // What a machine that is enrolled and not in use may be: [tone, text] while it is online.
 const UNUSED = {
-  enrolled: ["off", "enrolled, never heard yet"],
+  enrolled: ["off", "never heard yet"],
   joining: ["wait", "joins, to be approved"],
   free: ["idle", "free"],
 };
@@ -119,11 +119,15 @@ function cellsOf(node) {
     cell(usedBy(node), "mid"),
     cell(node.tags.length ? h("span", { class: "tags" }, tagChips(node.tags)) : "", "mid"),
     cell(node.target),
-    cell(node.platform ?? node.board, "quiet"),
-    cell(node.memory ? bytes(node.memory) : "", "number nowrap"),
-    cell(node.address ?? "", "mono"),
+    cell(machineOf(node), "machine quiet"),
     cell(actionsOf(node), "actions"),
   ];
+}
+
+/** Return what a node runs on, and where that is reached. */
+function machineOf(node) {
+  const more = [node.memory ? bytes(node.memory) : "", node.address ?? ""].filter(Boolean).join(" · ");
+  return [h("div", null, node.platform ?? node.board), more ? h("div", { class: "sub" }, more) : null];
 }
 
 /** Return the links to what a node serves. */
