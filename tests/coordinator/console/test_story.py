@@ -31,6 +31,13 @@ ALL = [f"/{vm}{inner}" for vm, name in
        for inner in ("", f"/{name}")]  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def shop(running):
+    """A fleet with an application that runs and that no test changes."""
+    running.deploy()
+    return running
+
+
 def upload(page, name, content):
     page.get_by_role("button", name="Upload a template").first.click()
     dialog = page.get_by_role("dialog")
@@ -108,8 +115,8 @@ def rewritten(archive, name, text):
     return made.getvalue()
 
 
-def test_a_folder_is_uploaded_as_it_is(fleet, page):
-    page.goto(f"{fleet.url}/#/templates")
+def test_a_folder_is_uploaded_as_it_is(running, page):
+    page.goto(f"{running.url}/#/templates")
     page.get_by_role("button", name="Upload a template").first.click()
     dialog = page.get_by_role("dialog")
 
@@ -136,16 +143,16 @@ def test_a_page_that_is_open_survives_a_restart_of_the_coordinator(tmp_path, pag
         expect(box(page, "/lb-vm/lb")).to_have_class(re.compile(r"\bidle\b"))
 
 
-def test_a_page_that_slept_shows_what_happened_meanwhile(fleet, page):
-    fleet.deploy()
-    page.goto(f"{fleet.url}/#/applications/shop")
+def test_a_page_that_slept_shows_what_happened_meanwhile(running, page):
+    running.deploy("slept")
+    page.goto(f"{running.url}/#/applications/slept")
     expect_all(page, ALL, "good")
 
     page.context.set_offline(True)
     expect(page.get_by_text("Reconnecting …")).to_be_visible()
-    fleet.done(
-        fleet.put(
-            "/applications/shop/wanted", {"wanted": "deployed-stopped", "paths": ["/lb-vm/lb"]}
+    running.done(
+        running.put(
+            "/applications/slept/wanted", {"wanted": "deployed-stopped", "paths": ["/lb-vm/lb"]}
         )
     )
     expect_all(page, ["/lb-vm/lb"], "good")
@@ -155,11 +162,11 @@ def test_a_page_that_slept_shows_what_happened_meanwhile(fleet, page):
     expect(page.get_by_text("Live", exact=True)).to_be_visible()
 
 
-def test_a_laptop_that_wakes_up_asks_anew_instead_of_trusting_a_dead_connection(fleet, page):
+def test_a_laptop_that_wakes_up_asks_anew_instead_of_trusting_a_dead_connection(running, page):
     asked = []
     page.on("request", lambda request: "/api/v1/stream" in request.url and asked.append(request))
     page.clock.install()
-    page.goto(fleet.url)
+    page.goto(running.url)
     expect(page.get_by_text("Live", exact=True)).to_be_visible()
     before = len(asked)
 
@@ -170,9 +177,9 @@ def test_a_laptop_that_wakes_up_asks_anew_instead_of_trusting_a_dead_connection(
     expect(page.get_by_text("Live", exact=True)).to_be_visible()
 
 
-def test_an_instance_is_added_and_the_picture_grows(fleet, page):
-    fleet.deploy()
-    page.goto(f"{fleet.url}/#/applications/shop?at=/web-vm1")
+def test_an_instance_is_added_and_the_picture_grows(running, page):
+    running.deploy("grown")
+    page.goto(f"{running.url}/#/applications/grown?at=/web-vm1")
     panel(page).get_by_text("More").click()
     panel(page).get_by_role("button", name="Add an instance inside").click()
     dialog = page.get_by_role("dialog")
@@ -187,9 +194,8 @@ def test_an_instance_is_added_and_the_picture_grows(fleet, page):
     expect_all(page, ["/web-vm1/web2"], "good")
 
 
-def test_the_picture_can_be_used_with_keys_alone(fleet, page):
-    fleet.deploy()
-    page.goto(f"{fleet.url}/#/applications/shop")
+def test_the_picture_can_be_used_with_keys_alone(shop, page):
+    page.goto(f"{shop.url}/#/applications/shop")
     box(page, "/lb-vm").focus()
 
     page.keyboard.press("ArrowRight")
@@ -200,9 +206,8 @@ def test_the_picture_can_be_used_with_keys_alone(fleet, page):
     expect(panel(page)).to_be_hidden()
 
 
-def test_the_picture_is_zoomed_moved_and_shown_whole_again(fleet, page):
-    fleet.deploy()
-    page.goto(f"{fleet.url}/#/applications/shop")
+def test_the_picture_is_zoomed_moved_and_shown_whole_again(shop, page):
+    page.goto(f"{shop.url}/#/applications/shop")
     expect_all(page, ALL, "good")
     first = box(page, "/lb-vm").bounding_box()
 
@@ -225,8 +230,8 @@ def test_the_picture_is_zoomed_moved_and_shown_whole_again(fleet, page):
     assert box(page, "/lb-vm").bounding_box() == pytest.approx(first)
 
 
-def test_the_pages_are_walked_with_keys_alone(fleet, page):
-    page.goto(fleet.url)
+def test_the_pages_are_walked_with_keys_alone(running, page):
+    page.goto(running.url)
     page.get_by_text("Live", exact=True).wait_for()
 
     page.keyboard.press("Tab")
@@ -279,14 +284,14 @@ def test_the_first_token_makes_an_admin(tmp_path, page):
         assert fleet.log_in("anna").get("/session").data["role"] == "admin"
 
 
-def test_text_of_strangers_stays_text(fleet, page):
+def test_text_of_strangers_stays_text(running, page):
     markup = "<img src=x onerror=alert(1)>"
     descriptor = (WEB_CLUSTER / "descriptor" / "application.properties").read_text()
     descriptor = descriptor.replace("A load balancer", f"{markup} A load balancer")
     archive = rewritten(zipped(WEB_CLUSTER), "descriptor/application.properties", descriptor)
-    assert fleet.upload(archive).data["description"].startswith(markup)
+    assert running.upload(archive).data["description"].startswith(markup)
 
-    page.goto(f"{fleet.url}/#/templates")
+    page.goto(f"{running.url}/#/templates")
 
     expect(page.get_by_text(markup)).to_be_visible()
     assert page.locator("img").count() == 0
@@ -318,8 +323,8 @@ def test_what_an_application_needs_from_another_is_bound(fleet, page, tmp_path):
     expect(panel(page)).to_contain_text("served by 1")
 
 
-def test_a_target_is_defined_changed_and_deleted(fleet, page):
-    page.goto(f"{fleet.url}/#/targets")
+def test_a_target_is_defined_changed_and_deleted(running, page):
+    page.goto(f"{running.url}/#/targets")
     page.get_by_role("button", name="Define a target").click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Id").fill("bench")
@@ -331,7 +336,7 @@ def test_a_target_is_defined_changed_and_deleted(fleet, page):
 
     row.get_by_role("button", name="Edit …").click()
     expect(dialog.get_by_label("Description")).to_be_visible()
-    fleet.put("/targets/bench", {"handler": "memory", "description": "somebody was faster"})
+    running.put("/targets/bench", {"handler": "memory", "description": "somebody was faster"})
     dialog.get_by_label("Description").fill("too late")
     dialog.get_by_role("button", name="Save").click()
     expect(dialog.get_by_role("alert")).to_contain_text("Somebody edited it meanwhile")
