@@ -37,7 +37,16 @@ def assembled(
 
         board = Board(known, clock, log)
     link = _link(known, folder)
-    host = _host(folder, known, link, fetcher, steps, clock, log, _about(board))
+    host = _host(
+        folder,
+        known,
+        link,
+        fetcher,
+        steps,
+        clock,
+        log,
+        _about(board, known.get("simulate") is True),
+    )
     if board:
         board.attach(host, link)
     return host, board
@@ -100,7 +109,7 @@ def _host(
     )
 
 
-def _about(board: "Board | None") -> "dict[str, Any]":
+def _about(board: "Board | None", simulates: bool) -> "dict[str, Any]":
     """Return what this node is, for the coordinator's inventory."""
     info = {
         "py": compat_rare.platform_info(),
@@ -110,6 +119,8 @@ def _about(board: "Board | None") -> "dict[str, Any]":
         "fmt": [FORMAT],
         "hw": compat_rare.hardware_mark(),
     }
+    if simulates:
+        info["sim"] = True
     if board and board.reset:
         info["reset"] = board.reset
     return info

@@ -2,7 +2,7 @@
 
 The broker has to show a certificate of the given authority for the name that it is called by.
 Ports differ in what of it they check: one without a clock does not see that it has expired. There
-are no pre-shared keys here: the module `tls` of MicroPython (1.29) offers none on any port.
+are no pre-shared keys here: the module `tls` of the desktop MicroPython (1.29) offers none.
 """
 
 import binascii

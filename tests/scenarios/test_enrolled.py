@@ -2,6 +2,7 @@
 
 import pytest
 
+from fieldconf_coordinator.core import status
 from fieldconf_coordinator.errors import FleetError
 from fieldconf_microagent import states
 from support.simulation import new_world
@@ -232,3 +233,17 @@ def test_a_machine_with_a_token_serves_only_after_it_is_approved_and_made_its_ow
     assert joined.key == one.key != first_key
     assert joined.enrolment == 2
     assert not one.nonce
+
+
+def test_a_board_tells_why_it_started(fleet):
+    one = enrol(fleet, "b1")
+    node = fleet.flashed(one)
+    node.kill()
+    node.more["info"]["reset"] = "watchdog"
+    node.start()
+    fleet.world.run(1000)
+    assert status.free(one)["reset"] == "watchdog"
+
+    deploy(fleet)
+    fleet.world.run(5000)
+    assert [told["reset"] for told in fleet.fleet.status()["nodes"]] == ["watchdog"]

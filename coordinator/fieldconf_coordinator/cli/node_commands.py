@@ -67,6 +67,7 @@ def _node_row(node: Mapping[str, Any]) -> tuple[str, ...]:
     notes += ["duplicate identity"] if node.get("duplicate") else []
     notes += [str(node["platform"])] if node["platform"] else []
     notes += [f"{_size(node['memory'])} free"] if node.get("memory") else []
+    notes += [f"reset: {node['reset']}"] if node.get("reset") else []
     return (
         node["id"],
         "online" if node["online"] else _LOST.get(node["phase"], "offline") + gone,

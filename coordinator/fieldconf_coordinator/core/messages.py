@@ -38,11 +38,13 @@ def have(payload: bytes) -> dict[str, Any]:
 
 
 def about(info: dict[str, Any]) -> tuple[tuple[Any, ...], int | None, str | None]:
-    """Return (agent, platform, installers, simulates), free memory, address from what a node is."""
+    """Return what a node is: (agent, platform, installers, simulates, reset), memory, address."""
     agent, platform = str(info.get("agent", "")), str(info.get("py", ""))
+    reset = info.get("reset")
+    reset = reset[:32] if type(reset) is str else None
     memory, address = info.get("mem"), info.get("ip")
     return (
-        (agent[:32], platform[:128], names(info.get("inst")), info.get("sim") is True),
+        (agent[:32], platform[:128], names(info.get("inst")), info.get("sim") is True, reset),
         memory if type(memory) is int else None,
         address[:64] if type(address) is str else None,
     )

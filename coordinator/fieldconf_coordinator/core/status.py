@@ -7,6 +7,9 @@ from .enrolled import HANDLER
 from .inventory import tags_of
 from .model import JOINING, READY, Application, Enrolled, Instance, Node, World
 
+# Of a node that was not heard.
+_UNKNOWN = (None, None, (), False, None)
+
 
 def summary(world: World, app: Application) -> dict[str, Any]:
     """Return an application without its instances: how many there are, and how they are."""
@@ -90,7 +93,7 @@ def problem(one: Instance) -> dict[str, Any] | None:
 
 def node(world: World, one: Node) -> dict[str, Any]:
     """Return one node."""
-    agent, platform, installers, simulates = one.info or (None, None, (), False)
+    agent, platform, installers, simulates, reset = one.info or _UNKNOWN
     enrolled = world.enrolled.get(one.id)
     return {
         "id": one.id,
@@ -111,6 +114,7 @@ def node(world: World, one: Node) -> dict[str, Any]:
         "memory": one.memory,
         "installers": list(installers),
         "simulates": simulates,
+        "reset": reset,
         "tags": tags_of(world, one),
         "refused": one.refused,
         "duplicate": list(one.hardware) if one.duplicate else None,
@@ -119,7 +123,7 @@ def node(world: World, one: Node) -> dict[str, Any]:
 
 def free(one: Enrolled) -> dict[str, Any]:
     """Return an enrolled machine that no application uses, as `node` does."""
-    agent, platform, installers, simulates = one.info or (None, None, (), False)
+    agent, platform, installers, simulates, reset = one.info or _UNKNOWN
     return {
         "id": one.id,
         "application": None,
@@ -139,6 +143,7 @@ def free(one: Enrolled) -> dict[str, Any]:
         "memory": one.memory,
         "installers": list(installers),
         "simulates": simulates,
+        "reset": reset,
         "tags": sorted(one.tags),
         "refused": None,
         "duplicate": None,

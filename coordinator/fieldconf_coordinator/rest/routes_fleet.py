@@ -44,6 +44,7 @@ NODE = record(
     memory=or_null(whole(0, 1 << 53)),
     installers=items(text()),
     simulates=or_null({**YES_NO, "description": "runs no step of a recipe"}),
+    reset=or_null({**text(32), "description": "why a board started: power on, watchdog, …"}),
     tags=items(text(inventory.LONGEST)),
     refused=or_null(text()),
 )

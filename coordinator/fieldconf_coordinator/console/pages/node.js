@@ -103,6 +103,7 @@ function entries(node) {
     ["Memory", node.memory ? bytes(node.memory) : null],
     ["Agent", node.agent],
     ["Installers", node.installers?.join(", ") ?? null],
+    ["Last reset", node.reset],
     ["Simulates", node.simulates ? "runs no step of any recipe" : null],
     ["Want", node.application === null ? null : `version ${node.want}; the node holds ${node.have}`],
     ["Enrolment", node.enrolment === undefined ? null : String(node.enrolment)],
