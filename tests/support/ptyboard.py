@@ -34,7 +34,7 @@ class PtyBoard:
 
     Args:
         options: of the interpreter, such as ``("-X", "heapsize=48k")``.
-        link: a path that shall lead to the port, as /dev/serial/by-id does; it outlives unplugging.
+        link: a path that shall lead to the port whenever it is there, as in /dev/serial/by-id.
 
     Attributes:
         port: what a program opens.
@@ -77,6 +77,9 @@ class PtyBoard:
 
     def unplug(self):
         """Pull the cable, which takes the power too."""
+        if self._link:
+            # The next pty gets the number of this one, and may be somebody else's.
+            self._link.unlink(missing_ok=True)
         self._is_plugged = False
         os.write(self._waker, b"x")
         if threading.current_thread() is not self._thread:
