@@ -90,6 +90,19 @@ def test_a_machine_that_cannot_be_made_is_the_root_cause():
     assert texts(desk, "/web1/web") == ["/web1 cannot create the node: no such image"]
 
 
+def test_a_machine_that_died_and_cannot_be_made_again_is_told(desk):
+    node = desk.node("/web1")
+    desk.live(node, False)
+    desk.fleet.on_target(0, node.id, "missing")
+    desk.fleet.on_target(0, node.id, "failed", "there is no port")
+
+    for path in ("/web1", "/web1/web"):
+        assert texts(desk, path) == ["/web1 cannot create the node: there is no port"]
+    desk.live(node)
+    desk.have(node, boot=2)
+    assert texts(desk, "/web1") == []
+
+
 def test_a_nested_node_waits_for_what_is_around_it():
     desk = Desk()
     desk.start()

@@ -29,7 +29,10 @@ class Why:
 
     def reasons(self, app: Application, instance: Instance) -> Reasons:
         """Return the reasons, the root cause last; none if it is where it is wished."""
-        if not instance.is_settled():
+        node = instance.scope.node
+        # What is wished was there, and its machine died: all is as it was said last.
+        is_lost = node is not None and node.phase == CREATING and node.root.problem is not None
+        if is_lost or not instance.is_settled():
             self._follow(app, instance)
         return self._reasons
 
