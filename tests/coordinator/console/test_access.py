@@ -55,7 +55,7 @@ def findings(page):
 
 def settled(page, address):
     page.goto(address)
-    page.get_by_text("Live", exact=True).wait_for()
+    page.locator('[data-connection="live"]').wait_for()
     page.locator("main h1").wait_for()
     page.locator(".loading").first.wait_for(state="hidden")
 
@@ -86,6 +86,18 @@ def test_every_page_fits_a_phone(addresses, browser):
 
     assert width == dict.fromkeys(PAGES, browsers.PHONE["width"])
     assert not any(found.values()), found
+
+
+def test_a_menu_stays_on_a_phone(addresses, browser):
+    with browsers.page(browser, browsers.PHONE) as page:
+        settled(page, addresses["selected"])
+        for menu in page.locator("details.menu").all():
+            menu.locator("summary").click()
+            inside = menu.locator(".menu-list").bounding_box()
+
+            assert inside["x"] >= 0
+            assert inside["x"] + inside["width"] <= browsers.PHONE["width"]
+            page.keyboard.press("Escape")
 
 
 # page, what opens the dialog, what has to be there

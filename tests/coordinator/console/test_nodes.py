@@ -56,6 +56,7 @@ def test_a_machine_is_enrolled_and_its_key_is_shown_once(running, page):
     dialog.get_by_role("button", name="Enrol", exact=True).click()
 
     expect(dialog).to_contain_text("fieldconf image esp32 --settings roof-7.json")
+    expect(dialog).to_contain_text("which is this box only")
     page.keyboard.press("Escape")
     settings = downloaded(page, dialog, "roof-7")
     shown = json.loads(dialog.locator("pre").inner_text())

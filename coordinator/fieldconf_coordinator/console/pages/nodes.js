@@ -127,7 +127,8 @@ function cellsOf(node) {
 /** Return what a node runs on, and where that is reached. */
 function machineOf(node) {
   const more = [node.memory ? bytes(node.memory) : "", node.address ?? ""].filter(Boolean).join(" · ");
-  return [h("div", null, node.platform ?? node.board), more ? h("div", { class: "sub" }, more) : null];
+  const what = node.platform ?? node.board;
+  return what || more ? h("div", null, h("div", null, what), h("div", { class: "sub" }, more)) : "";
 }
 
 /** Return the links to what a node serves. */

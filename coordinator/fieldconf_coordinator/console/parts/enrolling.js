@@ -1,7 +1,7 @@
 // Machines that belong to the fleet for good: enrolled, approved, given other tags, expelled.
 
 import * as api from "../api.js";
-import { h, newId, put } from "../dom.js";
+import { h, newId } from "../dom.js";
 import { ask, field } from "./dialog.js";
 import { showSecret } from "./secret.js";
 import { toast } from "./toast.js";
@@ -20,15 +20,15 @@ function plain(properties) {
   return h("input", { autocapitalize: "none", autocomplete: "off", spellcheck: "false", ...properties });
 }
 
-/** Ask for the broker as seen from a machine; what this coordinator calls it stands there. */
 function brokerField() {
   const input = plain({ type: "url", placeholder: "mqtt://gateway:1883" });
-  const help = h("span", null, "As seen from the machine. Empty: as this coordinator calls it.");
-  api.get("/status").then(({ broker }) => {
-    const isHere = LOOPBACK.test(broker.url.replace(/^\w+:\/\//, ""));
-    put(help, `As seen from the machine. Empty: ${broker.url}${isHere ? ", which is this box only." : "."}`);
-  }, () => {});
-  return [input, field("Broker", input, help)];
+  return [input, field("Broker", input, "As seen from the machine. Empty: as this coordinator calls it.")];
+}
+
+/** Warn where the machine would look for the broker on itself. */
+function brokerNote(url) {
+  if (!LOOPBACK.test(url.replace(/^\w+:\/\//, ""))) return null;
+  return h("div", { class: "note wait" }, `It will look for the broker at ${url}, which is this box only. For another machine make another key, and name the broker as seen from there.`);
 }
 
 /** Enrol a machine: make it an identity and a key. */
@@ -90,6 +90,7 @@ function showSettings(made, board, isJoining) {
     title: `Settings of ${made.id}`,
     about: [
       h("p", { class: "section" }, board && board !== "linux" ? "Build an image from them: " : "Put them as settings.json where the agent runs: ", h("code", { class: "break" }, next)),
+      brokerNote(made.settings.broker),
       isJoining ? h("p", { class: "section" }, "Once it was heard, approve it here.") : null,
     ],
     text: JSON.stringify(made.settings, null, 1),

@@ -26,6 +26,8 @@ export function menu(label, items) {
   });
   element.addEventListener("toggle", () => {
     if (!element.open) return;
+    list.classList.remove("to-the-right");
+    list.classList.toggle("to-the-right", list.getBoundingClientRect().left < 0);
     const away = (event) => {
       if (element.contains(event.target)) return;
       close(false);
