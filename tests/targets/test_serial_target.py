@@ -12,6 +12,7 @@ from fieldconf_microagent import codec, topics
 from fieldconf_microagent.link_paho import PahoLink
 from fieldconf_targets import serial
 from fieldconf_targets.api import ABSENT, DEAD, RUNNING, Order, TargetError
+from fieldconf_targets.bridge import bridging
 from support import brokers, interpreters
 from support.ptyboard import PtyBoard
 from support.waiting import until
@@ -158,6 +159,15 @@ def test_two_nodes_do_not_share_a_port(target, board, make_order, order, tmp_pat
 
     assert target.state(other.node) == ABSENT
     assert [machine.node for machine in target.list()] == [order.node]
+
+
+def test_a_port_that_is_bridged_already_is_refused(target, board, order, broker):
+    with bridging([board.port], broker.url) as (other,):
+        until(lambda: other.is_attached)
+        with pytest.raises(TargetError, match=r"is in use by .*a bridge\?"):
+            target.create(order)
+    assert target.state(order.node) == ABSENT
+    assert files(board) == []
 
 
 @pytest.mark.parametrize("count", [100, 60_000])
