@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 _PULSE_MS = const(300000)
 # A step is told of when it takes longer; so one that is over at once costs one have, not two.
 _UNSTABLE_MS = const(50)
+# States in which an instance runs with the values that it was started with.
+_RUNNING = (states.STARTING, states.STARTED)
 # Sources of refused messages that are remembered, so that each is logged once.
 _SOURCES = const(32)
 
@@ -327,6 +329,8 @@ class Agent:
             elif record.entry != entry or record.leaving:
                 if record.entry["w"] != entry["w"] and not record.gave_up_stop():
                     record.problem = None  # of what is not wished any more
+                if record.entry["x"] != entry["x"] and record.state in _RUNNING:
+                    record.redo = "update"  # it was started with others
                 record.entry, record.leaving = entry, False
                 record.begin_anew()
                 if record.problem and record.problem[0] in ("refused", "fetch"):

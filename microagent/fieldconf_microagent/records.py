@@ -28,7 +28,8 @@ class Record:
         problem: None or [code, text, resting].
         withdrawn: its exports are taken back, although it may still be started.
         redo: a step that was cut off by a restart and has to be run again; "start" means that the
-            instance is stopped and started anew.
+            instance is stopped and started anew, "values" the same because what it exports changed
+            and its recipe has no `update`.
         leaving: the want does not name it any more.
         missing: imported prefixes that are mandatory and have no provider.
         must: why it must not be started now (a cause for `stop`), or None.
@@ -129,7 +130,7 @@ class Record:
         if self.problem and not (step == "stop" and self.problem[0] == "check"):
             self.problem = None
         if self.redo == step or step == "stop":
-            self.redo = None
+            self.redo = "values" if step == "update" and outcome == "absent" else None
         if step in ("deploy", "upgrade"):
             assert self.pending is not None
             self.digest = self.pending[0]

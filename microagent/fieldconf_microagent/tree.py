@@ -88,6 +88,8 @@ class Tree:
             return "import-lost"
         if record.redo == "start":
             return "check"
+        if record.redo == "values":
+            return "upgrade"
         if self._new_digest(record) and ("upgrade", record.wanted_digest()) in record.no_step:
             return "upgrade"
         return None

@@ -580,3 +580,52 @@ def test_what_could_not_be_stopped_is_told_until_a_step_works(world, hand, node)
     hand.want(node, [machine(), entry("/vm/a", "A")])
     world.run(500)
     assert hand.haves["n1"]["i"]["/vm/a"] == {"s": "deployed-started"}
+
+
+def test_what_exports_other_values_is_updated_with_them(world, hand, node):
+    hand.want(node, [machine(), entry("/vm/a", "A", x={"A.port": "1000"})])
+    world.run(500)
+    assert node.steps[-1]["exports"]["port"] == "1000"
+
+    hand.want(node, [machine(), entry("/vm/a", "A", x={"A.port": "2000"})])
+    world.run(500)
+
+    assert node.ran("/vm/a") == ["deploy", "start", "update"]
+    assert node.steps[-1]["exports"]["port"] == "2000"
+
+
+def test_what_has_no_update_is_started_anew_with_the_new_values(world, hand, node):
+    node.outcome = lambda r: ("absent" if r["step"] == "update" else "done", "")
+    hand.want(node, [machine(), entry("/vm/a", "A", x={"A.port": "1000"})])
+    world.run(500)
+
+    hand.want(node, [machine(), entry("/vm/a", "A", x={"A.port": "2000"})])
+    world.run(500)
+
+    assert node.ran("/vm/a") == ["deploy", "start", "update", "stop", "start"]
+    assert node.steps[-2]["cause"] == "upgrade"
+    assert node.steps[-1]["exports"]["port"] == "2000"
+    assert hand.haves["n1"]["i"]["/vm/a"] == {"s": "deployed-started"}
+
+
+def test_values_that_change_while_it_starts_are_not_missed(world, hand, node):
+    node.duration = lambda request: 1000
+    hand.want(node, [machine(), entry("/vm/a", "A", x={"A.port": "1000"})])
+    world.run(1500)
+    assert node.steps[-1]["step"] == "start"
+
+    hand.want(node, [machine(), entry("/vm/a", "A", x={"A.port": "2000"})])
+    world.run(10_000)
+
+    assert node.ran("/vm/a") == ["deploy", "start", "update"]
+    assert node.steps[-1]["exports"]["port"] == "2000"
+
+
+def test_values_that_change_while_it_is_stopped_start_nothing(world, hand, node):
+    hand.want(node, [machine(), entry("/vm/a", "A", "deployed-stopped", x={"A.port": "1"})])
+    world.run(500)
+
+    hand.want(node, [machine(), entry("/vm/a", "A", "deployed-stopped", x={"A.port": "2"})])
+    world.run(500)
+
+    assert node.ran("/vm/a") == ["deploy"]

@@ -192,7 +192,7 @@ class Coordinator:
 
     def flashed(self, one):
         """Switch a board on that has this identity."""
-        info = {"hw": "hw" + one.id, "mem": 99999}
+        info = {"hw": "hw" + one.id, "mem": 99999, "inst": ["logger", "script"]}
         made = Node(self.world, one.id, one.key, one.enrolment, info=info)
         self.boards[one.id] = made
         self.on_machine(made)

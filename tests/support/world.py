@@ -97,7 +97,7 @@ class Node:
             "key": self.key,
             "enrolment": self.enrolment,
             "installers": self.installers,
-            "info": {"hw": "hw-" + self.node},
+            "info": {"hw": "hw-" + self.node, "inst": list(self.installers)},
             "ip": "10.0.0." + self.node.strip("n"),
             "parallel": 4,
             **self.more,
