@@ -36,8 +36,10 @@ function labelled(cell, title, place) {
   return cell;
 }
 
-export function cell(content, name) {
-  return h("td", { class: name }, content);
+export function cell(content, name = "") {
+  // On a phone what stands in a cell goes beside its title as one; buttons wrap one by one.
+  const isOne = !Array.isArray(content) || name.includes("actions");
+  return h("td", { class: name || null }, isOne ? content : h("div", null, content));
 }
 
 /** Return tools above a table: a search, choices, how many are shown. */
