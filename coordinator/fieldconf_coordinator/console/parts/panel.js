@@ -4,7 +4,6 @@ import * as api from "../api.js";
 import { h, put } from "../dom.js";
 import { NOT_DEPLOYED, STARTED, STOPPED } from "../model.js";
 import { to } from "../router.js";
-import { store } from "../store.js";
 import { sentence, toneOf } from "../words.js";
 import * as actions from "./actions.js";
 import { errorNote, loading, mark, stateOf, time } from "./marks.js";
