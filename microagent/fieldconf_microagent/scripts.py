@@ -30,17 +30,34 @@ class Script(NamedTuple):
 def find_script(recipe_dir: str, step: str) -> "Script | None":
     """Return what to run for a step, by Roboconf's rules; None: nothing."""
     scripts = recipe_dir + "/scripts"
-    if os.path.isfile(f"{scripts}/{step}.sh"):
-        return Script(f"{scripts}/{step}.sh", False)
-    name = _named_after(step, _files(scripts))
+    name = chosen(step, _files(scripts))
     if name is not None:
         return Script(f"{scripts}/{name}", False)
-    default = ["default"] if step in _ROBOCONF_STEPS else []
-    for stem in [step, *default]:
-        template = f"{recipe_dir}/roboconf-templates/{stem}.template"
-        if os.path.isfile(template):
-            return Script(template, True)
+    for template in templates(step):
+        if os.path.isfile(f"{recipe_dir}/{template}"):
+            return Script(f"{recipe_dir}/{template}", True)
     return None
+
+
+def chosen(step: str, names: "list[str]") -> "str | None":
+    """Return which file of the folder `scripts` is for a step; `names` are sorted."""
+    if step + ".sh" in names:
+        return step + ".sh"
+    names = [name for name in names if may_be_script(name)]
+    for name in names:
+        if os.path.splitext(name)[0] == step:
+            return name
+    if step in _ROBOCONF_STEPS:
+        for name in names:
+            if name.startswith(step):
+                return name
+    return None
+
+
+def templates(step: str) -> "list[str]":
+    """Return where a recipe may have a template for a step that has no script."""
+    default = ["default"] if step in _ROBOCONF_STEPS else []
+    return [f"roboconf-templates/{stem}.template" for stem in [step, *default]]
 
 
 def command(file: str, name: str) -> "list[str]":
@@ -82,24 +99,14 @@ def _is_shell(interpreter: "list[str]") -> bool:
 
 
 def _files(folder: str) -> "list[str]":
-    """Return the files of a folder that can be scripts, sorted."""
+    """Return the files of a folder, sorted."""
     try:
         with os.scandir(folder) as entries:
-            return sorted(e.name for e in entries if e.is_file() and _may_be_script(e.name))
+            return sorted(entry.name for entry in entries if entry.is_file())
     except (FileNotFoundError, NotADirectoryError):
         return []
 
 
-def _may_be_script(name: str) -> bool:
+def may_be_script(name: str) -> bool:
+    """Tell whether a file can be one by its name: it is no copy of an editor, nor a template."""
     return not name.startswith(".") and not name.endswith(("~", ".mustache"))
-
-
-def _named_after(step: str, names: "list[str]") -> "str | None":
-    for name in names:
-        if os.path.splitext(name)[0] == step:
-            return name
-    if step in _ROBOCONF_STEPS:
-        for name in names:
-            if name.startswith(step):
-                return name
-    return None

@@ -79,3 +79,42 @@ def test_a_download_that_is_not_pinned_is_a_warning(problems):
 
     assert code == "FC_DOWNLOAD_WITHOUT_DIGEST"
     assert message.startswith("deploy.7.download takes whatever is sent")
+
+
+@pytest.fixture
+def of_scripts(problems, tmp_path):
+    """Return what is told of a recipe with these scripts."""
+
+    def told(**files):
+        (tmp_path / "graph/App/scripts").mkdir()
+        for name, text in files.items():
+            (tmp_path / "graph/App/scripts" / name.replace("_", ".")).write_text(text)
+        return problems("script", "files/x", b"x")
+
+    return told
+
+
+def test_a_script_that_no_step_runs_is_told_with_the_name_that_was_meant(of_scripts):
+    assert of_scripts(strat_sh="sh other.sh") == [
+        (
+            "FC_UNUSED_SCRIPT",
+            "graph/App/scripts/strat.sh",
+            "no step runs 'strat.sh' (did you mean 'start.sh'?), and no other file names it",
+        )
+    ]
+
+
+def test_a_recipe_that_can_be_stopped_but_not_started_is_told(of_scripts):
+    assert of_scripts(stop_sh="", check_sh="") == [
+        (
+            "FC_NO_START",
+            "graph/App",
+            "there is a script for stop and check, but none for start; add scripts/start.sh",
+        )
+    ]
+
+
+def test_scripts_that_others_run_and_names_that_begin_with_a_step_are_passed_over(of_scripts):
+    assert (
+        of_scripts(**{"starting_py": "import common", "stop_sh": ". ./lib.sh", "lib_sh": ""}) == []
+    )
