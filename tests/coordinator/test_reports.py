@@ -41,6 +41,25 @@ def test_a_have_tells_the_states_and_problems(desk):
     ]
 
 
+def test_events_tell_that_an_instance_was_started_anew_since_its_check_failed(desk):
+    node = desk.node("/lb")
+    failed = ["check", "check failed: exit status 1", False]
+    told = []
+    for state, problem in [
+        ("deployed-started", failed),
+        ("deployed-stopped", failed),
+        ("deployed-started", None),
+        ("deployed-started", None),
+    ]:
+        instance = {"s": state, **({"p": problem} if problem else {})}
+        told += desk.have(node, instances={"/lb": {"s": "deployed-started"}, "/lb/lb": instance})
+
+    assert [event[-1] for event in kinds(told, "event") if event[3] == "/lb/lb"] == [
+        "check: check failed: exit status 1; it is stopped and started anew",
+        "started anew after its check had failed",
+    ]
+
+
 def test_a_have_with_a_wrong_mac_does_not_count(desk):
     node = desk.node("/lb")
     have = {"e": 1, "b": 9, "s": 9, "v": 1, "app": node.app.id, "i": STOPPED, "n": {}}

@@ -31,6 +31,8 @@ from .wants import Wants
 PULSE_MS = 300_000
 _GRACE_MS = 30_000
 
+_AFTER_CHECK = "; it is stopped and started anew"
+
 _KNOWN_STATES = {state: state for state in states.STATES}
 
 
@@ -126,12 +128,21 @@ class Reports:
             instance.digest = messages.digest(told.get("d"))
         missing = told.get("m")
         instance.missing = messages.names(missing) if missing else ()
-        found = messages.problem(told.get("p"))
-        if found is not None and (instance.problem or ("", ""))[:2] != found[:2]:
-            self._outbox.event(
-                "problem", f"{found[0]}: {found[1]}", node.app.name, instance.path, node.id
-            )
-        instance.problem = found
+        self._note_problem(node, instance, messages.problem(told.get("p")))
+
+    def _note_problem(
+        self, node: Node, instance: Instance, found: tuple[str, str, bool] | None
+    ) -> None:
+        """Take in a problem or its end; an agent forgets a failed check once it started anew."""
+        before, instance.problem = instance.problem, found
+        text = None
+        if found is not None and (before or ("", ""))[:2] != found[:2]:
+            text = f"{found[0]}: {found[1]}"
+            text += _AFTER_CHECK if found[0] == "check" else ""
+        elif found is None and before and before[0] == "check" and instance.state == states.STARTED:
+            text = "started anew after its check had failed"
+        if text is not None:
+            self._outbox.event("problem", text, node.app.name, instance.path, node.id)
 
     def _drop_gone(self, node: Node) -> None:
         nested = {above for one in node.root.nested for above in one.ancestors()}
