@@ -86,7 +86,7 @@ class Record:
     def gave_up_stop(self) -> bool:
         """Tell whether it counts as stopped though `stop` failed: something of it may still run."""
         problem = self.problem
-        return bool(problem and self.state == states.STOPPED and problem[1].startswith("stop: "))
+        return bool(problem and self.state != states.STARTED and problem[1].startswith("stop: "))
 
     def ended(self, now: int, outcome: str, detail: str, spread: float) -> str:
         """Note the end of the step under way, and return that step."""

@@ -577,6 +577,10 @@ def test_what_could_not_be_stopped_is_told_until_a_step_works(world, hand, node)
     world.run(500)
     assert hand.haves["n1"]["i"]["/vm/a"]["p"][1] == "stop: exit status 3"
 
+    hand.want(node, [machine(w="deployed-stopped"), entry("/vm/a", "A", w="deployed-stopped")])
+    world.run(500)
+    assert hand.haves["n1"]["i"]["/vm/a"]["p"][1] == "stop: exit status 3"
+
     hand.want(node, [machine(), entry("/vm/a", "A")])
     world.run(500)
     assert hand.haves["n1"]["i"]["/vm/a"] == {"s": "deployed-started"}
