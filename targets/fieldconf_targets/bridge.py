@@ -196,6 +196,7 @@ class Bridge:
         """Give up the port: everything that came over it is void."""
         self._drop_connection()
         self.lender.hang_up("the port is gone")
+        self.lender.leave(self._port.path)
         if self._open is not None:
             self._tell_once(f"{self._port.path} is closed: {reason}")
             self._open.close()

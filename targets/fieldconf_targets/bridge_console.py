@@ -116,6 +116,11 @@ class Lender:
             else:
                 self._servers[name] = server
 
+    def leave(self, path: str) -> None:
+        """Give up the name of the device: another one may be called so next."""
+        for name in set(self._servers) - {os.path.abspath(path)}:
+            self._servers.pop(name).close()
+
     def adopt(self, person: socket.socket) -> None:
         """Lend the line to whoever is at the other end of this socket."""
         person.setblocking(False)

@@ -158,6 +158,20 @@ def test_port_may_be_named_as_the_bridge_does_or_by_its_device(peer, ear, tmp_pa
     assert bridge_console.ask(peer.port) is None
 
 
+def test_a_device_that_is_gone_leaves_its_name_to_the_next_one(peer, ear, tmp_path):
+    name = tmp_path / "board"
+    name.symlink_to(peer.port)
+    with bridging([str(name)], ear.url) as (bridge,):
+        peer.until(lambda: bridge.is_attached)
+        device = peer.port
+
+        peer.close()
+
+        until(lambda: not bridge.is_attached)
+        until(lambda: bridge_console.ask(device) is None)
+        assert bridge_console.ask(str(name)) is not None
+
+
 def test_others_than_the_same_user_and_root_are_not_trusted(monkeypatch):
     near, far = socket.socketpair()
     with near, far:
