@@ -50,6 +50,10 @@ class Wire:
         self.news = []
         self.start()
 
+    def __del__(self):
+        # Hundreds of them live one after the other, each with files that are open.
+        self.store.close()
+
     def start(self):
         """Boot the node: whatever was in memory is gone."""
         self.fetcher = Fetcher(self.root, self.window)

@@ -40,7 +40,10 @@ class Gateway:
 
     def turn(self):
         now = time.monotonic_ns() // 1_000_000
-        while select.select([self.master], [], [], 0)[0]:
+        # Not select(), which takes no descriptor beyond 1023.
+        poller = select.poll()
+        poller.register(self.master, select.POLLIN)
+        while poller.poll(0):
             data = os.read(self.master, 4096)
             self.raw += data
             self.line.feed(now, data)
