@@ -96,12 +96,15 @@ def test_more_instances_than_fit_a_page_are_all_told(fleet, remote):
     assert len(remote.status("shop")["applications"][0]["instances"]) == 2 * 600 + 4
 
 
-def test_other_target_for_an_application_is_refused(fleet, remote):
-    done(fleet, remote.deploy(WEB_CLUSTER, "shop", "memory"))
+@pytest.mark.parametrize("first", ["memory", None])
+def test_other_target_for_an_application_is_refused(fleet, remote, first):
+    done(fleet, remote.deploy(WEB_CLUSTER, "shop", first))
 
     with Refused("conflict") as caught:
         remote.deploy(WEB_CLUSTER, "shop", "local")
-    assert "uses the target memory" in caught.error.message
+    assert "/data-vm (memory)" in caught.error.message
+    assert "'fieldconf delete shop' first" in caught.error.hint
+    done(fleet, remote.deploy(WEB_CLUSTER, "shop", "memory"))
 
 
 def test_plan_changes_nothing_and_tells_all(fleet, remote, tmp_path):

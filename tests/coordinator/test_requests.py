@@ -51,6 +51,23 @@ def test_a_plan_tells_whose_exports_change_with_their_component(desk):
     assert desk.fleet.plan(web_template(), {}, "shop")["change"] == []
 
 
+def test_nodes_that_are_there_do_not_move_to_another_target(desk):
+    def again():
+        desk.fleet.deploy(desk.now, web_template(), "shop-1.0", {}, "shop", "embedded", False)
+
+    assert refused(desk, again) == "conflict"
+
+
+def test_an_application_without_nodes_takes_another_target(desk):
+    desk.fleet.set_wish(desk.now, "shop", None, "not-deployed", True)
+    for node in list(desk.fleet.world.nodes):
+        desk.fleet.on_target(desk.now, node, "destroyed")
+
+    desk.deploy(web_template(), target="embedded")
+
+    assert desk.fleet.status()["applications"][0]["target"] == "embedded"
+
+
 def test_deploying_again_adds_removes_and_upgrades_by_path(desk):
     port = desk.shown("/web1/web")["exports"]["Web.port"]
     new = template(

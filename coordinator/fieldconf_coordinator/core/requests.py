@@ -1,6 +1,7 @@
 """What users ask for. What may be refused is looked at before the first thing changes."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from fieldconf_dsl import names
@@ -120,9 +121,11 @@ class Requests:
     ) -> dict[str, Any]:
         found, plan = self.plan(template, digests, name)
         app = found or self._new(template, ref, name, target, simulate)
-        _keep_to_it(app, target, simulate)
-        made, kept = self._built(app, template, plan)
+        self._keep_to_it(app, target, simulate)
+        with _as_if_from(app, target):
+            made, kept = self._built(app, template, plan)
         # Nothing is refused from here on.
+        app.target = target or app.target
         app.use(template, ref)
         app.kinds, app.digests, app.lost_ms = plan.kinds, dict(digests), plan.lost_ms
         self._world.applications[name] = self._world.by_id[app.id] = app
@@ -155,8 +158,9 @@ class Requests:
         """Return what `deploy` would do, refused where that would be refused."""
         found, plan = self.plan(template, digests, name)
         app = found or self._new(template, "", name, target, simulate)
-        _keep_to_it(app, target, simulate)
-        _, kept = self._built(app, template, plan)
+        self._keep_to_it(app, target, simulate)
+        with _as_if_from(app, target):
+            _, kept = self._built(app, template, plan)
         # A component's defaults are no part of what is set on an instance.
         others = {one.path for one, worked in kept if worked != (one.values, one.magic)}
         plan.change += others.difference(plan.change, plan.upgrade)
@@ -189,6 +193,32 @@ class Requests:
             self._fitting.check_installers(app, future)
             self._fitting.check_sizes(app, future)
         return made, kept
+
+    def _keep_to_it(self, app: Application, target: str | None, simulate: bool) -> None:
+        """Refuse to change what the nodes of an application were made with.
+
+        Raises:
+            FleetError: some would have to move to another target, or it is to be simulated.
+        """
+        with _as_if_from(app, target):
+            moved = [
+                f"{root.path} ({root.node.target})"
+                for root in (app.scoped() if target else ())
+                if root.node and root.node.target != self._identity.target_of(app, root)
+            ]
+        if moved:
+            raise FleetError(
+                "conflict",
+                f"{app.name} has nodes of another target than {target}: {_named(moved)}",
+                f"to move it, 'fieldconf undeploy --app {app.name}' and 'fieldconf delete "
+                f"{app.name}' first, or deploy a second one beside it with --name",
+            )
+        if simulate and not app.simulate:
+            raise FleetError(
+                "conflict",
+                f"{app.name} is there for real and cannot become a simulation",
+                "deploy it under another name",
+            )
 
     def _work_out(
         self, app: Application, plan: Plan, builder: Builder
@@ -535,21 +565,11 @@ def _named(paths: list[str]) -> str:
     return ", ".join(paths[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _keep_to_it(app: Application, target: str | None, simulate: bool) -> None:
-    """Refuse to change what an application was made with.
-
-    Raises:
-        FleetError: it is to have another target, or to be simulated.
-    """
-    if target is not None and target != (app.target or target):
-        raise FleetError(
-            "conflict",
-            f"{app.name} uses the target {app.target}",
-            "undeploy and delete it, then deploy it with the other target",
-        )
-    if simulate and not app.simulate:
-        raise FleetError(
-            "conflict",
-            f"{app.name} is there for real and cannot become a simulation",
-            "deploy it under another name",
-        )
+@contextmanager
+def _as_if_from(app: Application, target: str | None) -> Iterator[None]:
+    """Let an application have another target for a while; None: the one that it has."""
+    before, app.target = app.target, target or app.target
+    try:
+        yield
+    finally:
+        app.target = before
