@@ -355,6 +355,18 @@ def test_events_tell_what_was_done(run, shop):
     assert "shop: deploy web-cluster 1.0: done" in run("events")[1]
 
 
+def test_an_application_is_named_by_its_name_or_with_app(run, shop):
+    shop.service.outputs.add(
+        shop.instance("shop", "/lb-vm")["node"], "/lb-vm/lb", "start", b"hello\n"
+    )
+    shop.deploy(WEB_CLUSTER, name="second")
+
+    assert "/lb-vm/lb start: hello" in run("logs", "shop")[1]
+    assert "second: deploy" in run("events", "second")[1]
+    assert run("status", "--app", "second")[1] == run("status", "second")[1]
+    assert run("status", "shop", "--app", "second")[0] == 2
+
+
 def test_output_of_scripts_is_shown(run, shop):
     node = shop.instance("shop", "/lb-vm")["node"]
     shop.service.outputs.add(

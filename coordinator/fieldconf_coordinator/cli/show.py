@@ -40,12 +40,16 @@ _RECIPE_DIR = re.compile(r"/\S*/recipes/[0-9a-f]{64}/")
 @click.command(
     epilog=examples("fieldconf status", "fieldconf status shop --json", "fieldconf status --watch")
 )
-@click.argument("app", required=False, shell_complete=completing.applications)
+@click.argument("name", metavar="[APP]", required=False, shell_complete=completing.applications)
+@app_option
 @click.option("--watch", is_flag=True, help="Show it again whenever something changes.")
 @json_option
 @remote_option
-def status(app: str | None, watch: bool, as_json: bool, remote: Remote) -> None:
+def status(name: str | None, app: str | None, watch: bool, as_json: bool, remote: Remote) -> None:
     """Show applications, their instances, and what is wrong."""
+    if name and app and name != app:
+        raise click.UsageError(f"{name} or {app}? Name one application, or none for all")
+    app = name or app
     screen = _Screen(as_json, watch)
     told = remote.status(app)
     screen.show(told)
@@ -146,7 +150,7 @@ def why(path: str, app: str | None, as_json: bool, remote: Remote) -> None:
 
 
 @click.command(epilog=examples("fieldconf logs /web-vm1/web"))
-@click.argument("path", required=False, shell_complete=completing.paths)
+@click.argument("path", metavar="[PATH|APP]", required=False, shell_complete=completing.paths)
 @app_option
 @json_option
 @remote_option
@@ -155,6 +159,7 @@ def logs(path: str | None, app: str | None, as_json: bool, remote: Remote) -> No
 
     With PATH only those of that instance. It is kept in memory, and arrives every second.
     """
+    app, path = _all_of(remote, app, path)
     lines = remote.logs(app=the_app(remote, app), path=path)
     if as_json:
         print_json(lines)
@@ -168,13 +173,21 @@ def logs(path: str | None, app: str | None, as_json: bool, remote: Remote) -> No
         click.echo("nothing was printed since the coordinator started", err=True)
 
 
+def _all_of(remote: Remote, app: str | None, path: str | None) -> tuple[str | None, str | None]:
+    """Return application and path; the name of an application alone means all of it."""
+    if path is not None and app is None and "/" not in path and path in remote.names():
+        return path, None
+    return app, path
+
+
 @click.command(epilog=examples("fieldconf events --app shop", "fieldconf events /web-vm1"))
-@click.argument("path", required=False, shell_complete=completing.paths)
+@click.argument("path", metavar="[PATH|APP]", required=False, shell_complete=completing.paths)
 @app_option
 @json_option
 @remote_option
 def events(path: str | None, app: str | None, as_json: bool, remote: Remote) -> None:
     """Print what happened lately: all, or at PATH and below."""
+    app, path = _all_of(remote, app, path)
     if path is not None:
         app = the_app(remote, app)
     found = remote.events(app, path)
