@@ -74,6 +74,47 @@ def test_nothing_is_overwritten_and_no_key_is_made_for_nothing(run, fleet, tmp_p
     assert fleet.get("/nodes/roof-10").status == 404
 
 
+def test_a_new_key_takes_the_place_of_the_former_one_in_its_file(run, tmp_path):
+    out = tmp_path / "roof-12.json"
+    run("enrol", "roof-12", "-o", out)
+    former = json.loads(out.read_text())
+    status, _, err = run("enrol", "roof-12", "-o", out)
+    assert status == 2 and "--anew makes it another key and replaces them" in err.replace("\n", " ")
+
+    assert run("enrol", "roof-12", "--anew", "-o", out)[0] == 0
+
+    assert json.loads(out.read_text())["key"] != former["key"]
+    assert out.stat().st_mode & 0o077 == 0
+    assert [file.name for file in tmp_path.iterdir()] == ["roof-12.json"]
+
+
+@pytest.mark.parametrize("expelled", [False, True])
+def test_who_is_not_enrolled_gets_no_other_key(run, expelled):
+    name = "gone-1" if expelled else "gone-2"
+    if expelled:
+        run("enrol", name)
+        run("enrol", name, "--expel")
+
+    err = run("enrol", name, "--anew")[2]
+
+    assert f"hint: 'fieldconf enrol {name}' without --anew enrols it" in err
+
+
+def test_an_image_of_a_node_that_is_there_names_the_way_to_another_key(run, tmp_path):
+    run("enrol", "desk")
+
+    err = run("image", "unix", "--node", "desk", "-o", tmp_path / "out")[2]
+
+    assert "hint: 'fieldconf image … --anew' gives it another key" in err
+
+
+def test_what_to_do_next_depends_on_the_machine(run, tmp_path):
+    pi, shed = tmp_path / "pi.json", tmp_path / "shed.json"
+
+    assert f"next: put {pi} as settings.json" in run("enrol", "pi", "--board", "linux", "-o", pi)[1]
+    assert f"next: send {shed} to" in run("enrol", "shed", "--join", "-o", shed)[1]
+
+
 def test_settings_that_cannot_be_written_are_not_lost(run, tmp_path):
     status, said, err = run("enrol", "roof-11", "-o", tmp_path / "nowhere" / "x.json")
 

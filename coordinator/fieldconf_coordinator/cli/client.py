@@ -285,7 +285,8 @@ class Client:
         if status == 401 and self.place.folder is not None:
             # Somebody else got the port of a coordinator that was killed.
             raise not_running(self.place.folder)
-        found.hint = _HINTS.get(found.code, found.hint)
+        if "fieldconf" not in found.hint:
+            found.hint = _HINTS.get(found.code, found.hint)
         raise found
 
     # -- sessions, which make tokens

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +14,8 @@ from .common import examples, json_option, print_json, remote_option
 from .remote import Remote
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
+# Where an agent can simply be run.
+_BOXES = ("linux", "unix")
 
 
 @click.command(
@@ -66,8 +69,8 @@ def enrol(
     """
     if join + approve + anew + expel > 1:
         raise click.UsageError("--join, --approve, --anew and --expel exclude each other")
-    if out is not None and out.exists() and not (approve or expel):
-        raise click.UsageError(f"{out} is there already, and would be overwritten")
+    if out is not None and not (approve or expel):
+        _check_out(out, node, anew)
     if approve or expel:
         told = remote.approve(node) if approve else remote.expel(node)
         if as_json:
@@ -81,6 +84,26 @@ def enrol(
         told = remote.enrol(node, board, tags, join, broker)
     _hand_over(told, out, as_json, join, board)
     return 0
+
+
+def _check_out(out: Path, node: str, anew: bool) -> None:
+    """Refuse to overwrite a file, but for settings whose key will be void.
+
+    Raises:
+        UsageError: it would get lost.
+    """
+    if not out.exists():
+        return
+    try:
+        held = json.loads(out.read_text(encoding="utf-8"))["node"]
+    except (OSError, ValueError, TypeError, KeyError):
+        held = None
+    if held != node:
+        text = f"{out} is there already, and would be overwritten; name another file, or move it"
+        raise click.UsageError(text)
+    if not anew:
+        text = f"{out} is there already, with settings of {node}; --anew makes it another key"
+        raise click.UsageError(f"{text} and replaces them")
 
 
 def _hand_over(
@@ -98,24 +121,43 @@ def _hand_over(
         click.echo("these settings hold the key, and are not shown again", err=True)
     else:
         click.echo(f"{told['id']} is enrolled; {out} holds its key, which is not shown again")
-        click.echo(f"next: fieldconf image {board or 'BOARD'} --settings {out} -o OUT")
-        if join:
-            click.echo(f"when it was heard: fieldconf enrol {told['id']} --approve")
+        for line in _next(told["id"], out, join, told.get("board") or board):
+            click.echo(line)
     if host in _LOOPBACK:
         text = f"it will look for the broker at {settings['broker']}, which is this box only"
         click.echo(f"note: {text}; for another machine name it with --broker", err=True)
 
 
+def _next(node: str, out: Path, join: bool, board: str) -> Iterator[str]:
+    """Yield what to do with settings."""
+    if join:
+        yield f"next: send {out} to those who set it up; they go on like this:"
+    image = f"fieldconf image {board or 'BOARD'} --settings {out} -o OUT"
+    agent = f"put {out} as settings.json into a folder, and run 'fieldconf agent --dir FOLDER'"
+    head = "      " if join else "next: "
+    if board in _BOXES:
+        yield head + agent
+        yield f"      or, for its first boot: {image}"
+    else:
+        yield head + image
+        if not board:
+            yield f"      or, on a box: {agent}"
+    if join:
+        yield f"when it was heard: fieldconf enrol {node} --approve"
+
+
 def save(settings: dict[str, Any], out: Path) -> None:
-    """Write settings so that only their owner can read them.
+    """Write settings so that only their owner can read them; they take the place of former ones.
 
     Raises:
         ClickException: it cannot be written; the message holds the settings, which would be lost.
     """
     text = json.dumps(settings, indent=1) + "\n"
+    new = out.with_name(out.name + ".new") if out.exists() else out
     try:
-        with open(out, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        with open(new, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
             file.write(text)
+        new.replace(out)
     except OSError as error:
         click.echo(text)
         raise click.ClickException(

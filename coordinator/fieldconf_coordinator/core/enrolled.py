@@ -118,6 +118,9 @@ class Pool:
         Raises:
             FleetError: no such machine is enrolled.
         """
+        if not self.has(node_id):
+            hint = f"'fieldconf enrol {node_id}' without --anew enrols it"
+            raise FleetError("unknown-node", f"no machine {node_id!r} is enrolled", hint)
         one = self.get(node_id)
         one.enrolment += 1
         one.key, one.former, one.nonce = self._new_key(), b"", b""
