@@ -277,6 +277,15 @@ def test_nobody_is_enrolled_when_the_image_cannot_be_made(desk, fleet):
     assert enrolled(fleet) == {} and not (desk / "out").exists()
 
 
+def test_settings_whose_broker_is_this_box_only_are_noted(desk):
+    (desk / "n7.json").write_text(json.dumps({**settings(), "broker": "mqtt://127.0.0.1:1883"}))
+
+    noted = [run(desk, board, "--files-only")[1] for board in ("esp32", "unix")]
+
+    assert "which is this box only; say how it gets there: fieldconf image" in noted[0]
+    assert "note: " not in noted[1]
+
+
 def test_image_of_nobody_is_refused(desk):
     (desk / "n7.json").write_text("{}")
 

@@ -89,8 +89,7 @@ def complete(board: "Board", known: Settings, enrolling: Enrolling) -> Settings:
         return {**known, "broker": broker}
     remote = enrolling.find()
     found = broker or remote.client.get("/status")["broker"]["url"]
-    # A folder is likely to stay on this box.
-    if board.flashing.method != "copy" and urlsplit(found).hostname in _LOOPBACK:
+    if is_out_of_reach(board, found):
         raise ImageError(
             f"the broker is at {found}, which is this box only; say how {board.title} reaches it: "
             "--broker mqtt://HOST:PORT"
@@ -101,6 +100,12 @@ def complete(board: "Board", known: Settings, enrolling: Enrolling) -> Settings:
         told = remote.enrol(known["node"], board.name, (), False, broker)
     given: Settings = told["settings"]
     return {**given, **known, **{name: given[name] for name in _IDENTITY}}
+
+
+def is_out_of_reach(board: "Board", broker: str | None) -> bool:
+    """Tell whether a broker is on this box, but the board is not."""
+    # A folder is likely to stay on this box.
+    return board.flashing.method != "copy" and urlsplit(broker or "").hostname in _LOOPBACK
 
 
 def _broker(board: "Board", known: Mapping[str, Any], enrolling: Enrolling) -> str | None:

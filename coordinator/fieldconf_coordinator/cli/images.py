@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from ..errors import RequestError
 from . import identities
 from .common import examples, json_option, place_of, place_options, print_json
 from .remote import Remote
 
 if TYPE_CHECKING:
+    from fieldconf_firmware_images.boards import Board
     from fieldconf_firmware_images.image import Image
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -210,8 +212,25 @@ def build(
     if enrolling is not None:
         # A key is made once: what can go wrong shall do so before.
         building.build(kind, identities.trial(kind, known, enrolling), given, **of_linux)
-        known = identities.complete(kind, known, enrolling)
+        known = _complete(kind, known, enrolling)
     return building.build(kind, known, given, **of_linux)
+
+
+def _complete(
+    kind: "Board", known: dict[str, Any], enrolling: identities.Enrolling
+) -> dict[str, Any]:
+    """Return settings with an identity; say what is odd about them."""
+    command = f"fieldconf {click.get_current_context().info_name}"
+    try:
+        found = identities.complete(kind, known, enrolling)
+    except RequestError as error:
+        if error.code == "conflict" and not enrolling.anew:
+            error.hint = f"'{command} … --anew' gives it another key; the former is void then"
+        raise
+    if identities.is_out_of_reach(kind, found["broker"]):
+        text = f"it will look for the broker at {found['broker']}, which is this box only"
+        click.echo(f"note: {text}; say how it gets there: {command} … --broker URL", err=True)
+    return found
 
 
 COMMANDS = (image,)
