@@ -318,6 +318,11 @@ def test_what_is_not_there_is_refused_with_a_hint(run, shop, arguments):
     assert "hint: " in err
 
 
+@pytest.mark.parametrize("command", ["why", "stop", "retry", "remove", "logs"])
+def test_a_path_that_is_nearly_right_is_told_which_was_meant(run, shop, command):
+    assert "(did you mean '/lb-vm/lb'?)" in run(command, "/lb-vm/ld")[2]
+
+
 def test_waiting_ends_with_the_time_limit(run, shop, monkeypatch):
     def fails(target, order):
         raise TargetError("no machine is free")

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from fieldconf_dsl import names
+from fieldconf_dsl.errors import meant
 from fieldconf_dsl.model import Template
 from fieldconf_microagent import states
 
@@ -62,7 +63,7 @@ class Requests:
             known = ", ".join(sorted(self._world.applications)) or "none"
             raise FleetError(
                 "unknown-application",
-                f"there is no application {name!r}",
+                f"there is no application {meant(name, self._world.applications)}",
                 f"there are: {known}",
             )
         return app
@@ -72,7 +73,7 @@ class Requests:
         if found is None:
             raise FleetError(
                 "unknown-instance",
-                f"there is no instance {path!r} in {app.name}",
+                f"there is no instance {meant(path, app.paths)} in {app.name}",
                 "'fieldconf status' lists them",
             )
         return found

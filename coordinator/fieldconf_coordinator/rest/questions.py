@@ -11,6 +11,8 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from fieldconf_dsl.errors import meant
+
 from ..core import status
 from ..core.changes import shown_state
 from ..core.model import Application, Enrolled, Instance, Node
@@ -47,7 +49,9 @@ def application_of(service: Service, name: str) -> Application:
     if found is None:
         known = ", ".join(sorted(world.applications)[:20]) or "none"
         raise FleetError(
-            "unknown-application", f"there is no application {name!r}", f"there are: {known}"
+            "unknown-application",
+            f"there is no application {meant(name, world.applications)}",
+            f"there are: {known}",
         )
     return found
 
@@ -61,7 +65,8 @@ def instance_of(app: Application, path: str) -> Instance:
     found = app.instances.get(path)
     if found is None:
         hint = f"GET /api/v1/applications/{app.name}/instances lists them"
-        raise FleetError("unknown-instance", f"there is no instance {path!r} in {app.name}", hint)
+        said = meant(path, app.paths)
+        raise FleetError("unknown-instance", f"there is no instance {said} in {app.name}", hint)
     return found
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from fieldconf_dsl.errors import meant
 from fieldconf_dsl.model import Template
 from fieldconf_microagent import codec, compat
 from fieldconf_targets.registry import handlers, offers
@@ -500,7 +501,8 @@ def _logs(service: Service, now: int, asked: dict[str, Any]) -> Any:
     path = asked.get("path")
     if path is not None and path not in {one["path"] for one in app["instances"]}:
         hint = "'fieldconf status' lists them"
-        raise RequestError("unknown-instance", f"there is no instance {path!r}", hint)
+        said = meant(path, (one["path"] for one in app["instances"]))
+        raise RequestError("unknown-instance", f"there is no instance {said}", hint)
     return service.outputs.of(nodes, path)
 
 
