@@ -4,7 +4,7 @@ Everything is compared in pieces first, by hashes that the chip makes of its fla
 that differ are written. So a second run goes on where the first one was cut. In the end all of it
 is hashed once more: chips that claim more flash than they have write in circles.
 
-esptool comes with ``pip install 'fieldconf[boards]'`` and is imported when it is used. How an
+esptool comes with the extra ``boards`` and is imported when it is used. How an
 image is made is not known here, nor whether it starts.
 """
 

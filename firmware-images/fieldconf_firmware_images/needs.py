@@ -35,4 +35,7 @@ def command(name: str) -> str:
 
 
 def _missing(package: str) -> str:
-    return f"this needs {package}, which is not installed: pip install 'fieldconf[boards]'"
+    return (
+        f"this needs {package}, which is not installed: .venv/bin/pip install '.[boards]' in the "
+        "folder of Fieldconf, or pip install 'WHEEL[boards]'"
+    )

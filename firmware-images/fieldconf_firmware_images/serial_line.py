@@ -1,6 +1,6 @@
 """A serial port as a `raw_repl.Line`: pyserial, and what its errors mean to a person.
 
-pyserial comes with ``pip install 'fieldconf[boards]'`` and is imported when a line is opened.
+pyserial comes with the extra ``boards`` and is imported when a line is opened.
 """
 
 import select

@@ -31,7 +31,9 @@ def comports() -> Iterable[Any]:
 
 
 def _not_installed() -> PortError:
-    return PortError("serial ports need pyserial: pip install 'fieldconf[boards]'")
+    return PortError(
+        "serial ports need pyserial: .venv/bin/pip install '.[boards]' in the folder of Fieldconf"
+    )
 
 
 class Port:
