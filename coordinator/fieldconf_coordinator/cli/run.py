@@ -1,10 +1,13 @@
 """The commands that run something: ``up``, ``demo`` and ``agent``."""
 
 import logging
+import re
 import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -103,7 +106,8 @@ def up(
             if service.broker.notice:
                 click.echo(click.wrap_text(service.broker.notice, 79, "  ", "  "))
             with serving(service, listen, dev, certificate(tls_cert, tls_key)) as server:
-                click.echo(f"console and REST interface: {server.url}")
+                for line in _where(server.url):
+                    click.echo(line)
                 if server.first_token is not None:
                     click.echo(f"log in with this token and make an admin: {server.first_token}")
                 click.echo("Ctrl-C ends it; what it deployed runs on.")
@@ -113,6 +117,18 @@ def up(
         click.echo(f"error: {error}", err=True)
         return COULD_NOT_RUN
     return 0
+
+
+def _where(url: str) -> Iterator[str]:
+    """Yield where the console is, by an address that others can use."""
+    from ..brokers.mosquitto import own_address
+
+    shown = re.sub(r"//(0\.0\.0\.0|\[::\]):", lambda _: f"//{own_address()}:", url)
+    yield f"console and REST interface: {shown}"
+    host = urlsplit(url).hostname or ""
+    if url.startswith("http:") and host not in ("127.0.0.1", "::1"):
+        yield "  without TLS: who listens on the way reads passwords and tokens. --tls-cert and"
+        yield "  --tls-key encrypt."
 
 
 def _outer(said: str | None, mosquitto: bool, cert: Path | None, key: Path | None) -> Any:

@@ -4,6 +4,7 @@ import socket
 
 import pytest
 
+from fieldconf_coordinator.cli import run
 from fieldconf_coordinator.rest import server
 from fieldconf_coordinator.rest.server import ListenError
 from support.rest import served
@@ -69,3 +70,20 @@ def test_taken_port_is_told_in_words(tmp_path, taken):
 )
 def test_address_that_cannot_be_is_told_in_words(tmp_path, listen, said):
     assert said in refusal(tmp_path, listen)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown", "warns"),
+    [
+        ("http://127.0.0.1:8700", "http://127.0.0.1:8700", False),
+        ("http://0.0.0.0:8700", "http://10.1.2.3:8700", True),
+        ("https://[::]:8700", "https://10.1.2.3:8700", False),
+    ],
+)
+def test_the_address_that_is_told_is_one_for_others(monkeypatch, url, shown, warns):
+    monkeypatch.setattr("fieldconf_coordinator.brokers.mosquitto.own_address", lambda: "10.1.2.3")
+
+    first, *more = run._where(url)
+
+    assert first == f"console and REST interface: {shown}"
+    assert ("--tls-cert" in " ".join(more)) == warns
