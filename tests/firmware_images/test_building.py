@@ -315,8 +315,8 @@ def test_missing_package_is_told_with_the_command_that_brings_it(agent, monkeypa
         build("esp32")
 
     assert str(caught.value) == (
-        "this needs littlefs-python, which is not installed: .venv/bin/pip install '.[boards]' in the "
-        "folder of Fieldconf, or pip install 'WHEEL[boards]'"
+        "this needs littlefs-python, which is not installed: .venv/bin/pip install '.[boards]' in "
+        "the folder of Fieldconf, or pip install 'WHEEL[boards]'"
     )
 
 
