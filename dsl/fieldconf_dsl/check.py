@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+from . import errors
 from .build import build_graph
 from .errors import Place, Problem, has_severe, in_order, problem
 from .loader import gather, load_template, read_source
@@ -29,10 +30,23 @@ def check_paths(paths: Iterable[str | Path]) -> tuple[list[Problem], list[str]]:
         try:
             problems += _check_path(path)
         except OSError as error:
-            could_not_run.append(f"cannot read {path}: {error.strerror or error}")
+            meant = meant_path(path)
+            could_not_run.append(f"cannot read {path}: {error.strerror or error}{meant}")
         except NotOurs as error:
             could_not_run.append(str(error))
     return in_order(problems), could_not_run
+
+
+def meant_path(path: Path) -> str:
+    """Return which template or file may have been meant, as the end of a sentence, or nothing."""
+    above = next((up for up in path.absolute().parents if (up / "descriptor").is_dir()), None)
+    if path.exists():
+        return f" (did you mean {os.path.relpath(above)}?)" if above is not None else ""
+    try:
+        beside = sorted(os.listdir(path.parent))
+    except OSError:
+        return ""
+    return errors.meant(path.name, beside)[len(errors.quoted(path.name)) :]
 
 
 class NotOurs(ValueError):

@@ -1,6 +1,7 @@
 """The command line: what it prints, what it refuses, with which exit status."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -323,6 +324,18 @@ def test_a_path_that_is_nearly_right_is_told_which_was_meant(run, shop, command)
     assert "(did you mean '/lb-vm/lb'?)" in run(command, "/lb-vm/ld")[2]
 
 
+def test_a_folder_that_is_nearly_right_is_told_which_was_meant(run, shop, tmp_path):
+    folder = shutil.copytree(WEB_CLUSTER, tmp_path / "cluster")
+
+    assert "(did you mean 'cluster'?)" in run("check", tmp_path / "clustre")[2]
+    assert "(did you mean 'cluster'?)" in run("deploy", tmp_path / "clustre")[2]
+    inside = f"(did you mean {os.path.relpath(folder)}?)"
+    assert inside in run("check", folder / "graph")[2]
+    assert inside in run("deploy", folder / "graph")[2]
+    assert "only what was named was looked at" in run("check", folder / "graph/main.graph")[2]
+    assert run("check", folder)[2] == ""
+
+
 def test_waiting_ends_with_the_time_limit(run, shop, monkeypatch):
     def fails(target, order):
         raise TargetError("no machine is free")
@@ -468,6 +481,12 @@ def test_screen_that_is_too_low_shows_what_is_not_well(run, shop, monkeypatch):
     assert [line.split()[0] for line in show._status_text(told, True).splitlines()] == [
         "shop", "instance", "/lb-vm/lb", "7",
     ]  # fmt: skip
+
+
+def test_note_tells_that_nothing_was_heard_since_the_start():
+    instance = {"state": "unknown", "problem": None, "node": "n1", "online": True}
+
+    assert common.note(instance) == "not heard yet since the coordinator started"
 
 
 def test_note_tells_the_first_line_of_a_problem():

@@ -301,6 +301,8 @@ def note(instance: Mapping[str, Any]) -> str:
         return first_line(instance["problem"]["code"], instance["problem"]["text"])
     if instance.get("missing"):
         return "waits for " + ", ".join(instance["missing"])
+    if instance["state"] == "unknown":
+        return "not heard yet since the coordinator started"
     if instance["node"] and not instance["online"]:
         return "node is offline"
     return ""

@@ -24,7 +24,7 @@ def check(paths: tuple[Path, ...], as_json: bool) -> int:
 
     Exit status 0: no severe problem; 1: there is one; 2: it could not be run.
     """
-    from fieldconf_dsl.check import check_paths
+    from fieldconf_dsl.check import check_paths, meant_path
     from fieldconf_dsl.errors import has_severe
 
     from ..core import advice
@@ -37,6 +37,9 @@ def check(paths: tuple[Path, ...], as_json: bool) -> int:
     else:
         for problem in problems:
             click.echo(f"{problem.severity}: {problem}")
+    for path in paths:
+        if path.is_dir() and not (path / "descriptor").is_dir() and meant_path(path):
+            click.echo(f"note: {path} is no template{meant_path(path)}", err=True)
     for sentence in could_not_run:
         click.echo(f"error: {sentence}", err=True)
     if could_not_run:
@@ -45,6 +48,11 @@ def check(paths: tuple[Path, ...], as_json: bool) -> int:
     if not as_json:
         warnings = len(problems) - severe
         click.echo(f"{severe} severe, {warnings} warning{'' if warnings == 1 else 's'}")
+        if all(path.suffix in _FORMATTED for path in paths):
+            text = (
+                "only what was named was looked at; 'fieldconf check DIR' checks a template whole"
+            )
+            click.echo(text, err=True)
     return 1 if has_severe(problems) else 0
 
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from fieldconf_dsl.check import meant_path
 from fieldconf_dsl.files import Tree, open_folder
 
 from ..errors import RequestError
@@ -31,7 +32,11 @@ def packed(path: Path) -> Iterator[tuple[IO[bytes], int]]:
     """
     if not path.exists():
         hint = "name the folder of a template, or a ZIP of it"
-        raise RequestError("bad-template", f"there is no template at {path}", hint)
+        text = f"there is no template at {path}{meant_path(path)}"
+        raise RequestError("bad-template", text, hint)
+    if path.is_dir() and not (path / "descriptor").is_dir() and meant_path(path):
+        text = f"there is no folder descriptor/ in {path}{meant_path(path)}"
+        raise RequestError("bad-template", text)
     try:
         with _opened(path) as file:
             size = file.seek(0, 2)
