@@ -39,6 +39,14 @@ def test_tags_are_given_and_taken_away(run, node):
     assert json.loads(run("nodes", "tag", node, "--json")[1])["tags"] == ["roof", "site=north"]
 
 
+def test_the_beginning_of_an_id_is_enough_where_it_is_the_only_one(run, node, shop):
+    ids = [one["id"] for one in shop.get("/nodes").data]
+    begun = next(node[:n] for n in range(1, 20) if sum(i.startswith(node[:n]) for i in ids) == 1)
+
+    assert run("nodes", "tag", begun, "+home")[1] == f"{node}: home\n"
+    assert "'n' means several nodes" in run("nodes", "tag", "n", "+home")[2]
+
+
 def test_nodes_show_their_tags_and_are_found_by_them(run, node):
     run("nodes", "tag", node, "+roof")
 

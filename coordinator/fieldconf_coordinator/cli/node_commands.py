@@ -100,7 +100,7 @@ def _place(node: Mapping[str, Any]) -> str:
     context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]},
     epilog=examples(
         "fieldconf nodes tag n8zyfq3k2v +outdoor +site=north -indoor",
-        "fieldconf nodes tag n8zyfq3k2v                             show its tags",
+        "fieldconf nodes tag n8zy                                   show its tags",
     ),
 )
 @click.argument("node", shell_complete=completing.nodes)
@@ -108,12 +108,16 @@ def _place(node: Mapping[str, Any]) -> str:
 @json_option
 @remote_option
 def tag(node: str, edits: tuple[str, ...], as_json: bool, remote: Remote) -> None:
-    """Give a NODE tags, or take them away."""
+    """Give a NODE tags, or take them away.
+
+    The beginning of its id is enough where no other one begins like that.
+    """
     wrong = [edit for edit in edits if edit[0:1] not in ("+", "-") or len(edit) < 2]
     if wrong:
         raise click.UsageError(f"{wrong[0]!r}: write +TAG to give a tag, -TAG to take one away")
     more = {edit[1:] for edit in edits if edit.startswith("+")}
     fewer = {edit[1:] for edit in edits if edit.startswith("-")}
+    node = remote.node_id(node)
     found = remote.tag(node, more, fewer) if edits else remote.node(node)
     if as_json:
         print_json(found)

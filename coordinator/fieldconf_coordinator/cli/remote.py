@@ -173,6 +173,20 @@ class Remote:
         found: Row = self.client.delete(f"/nodes/{part(node)}")
         return found
 
+    def node_id(self, begun: str) -> str:
+        """Return the id of the only node whose id begins like this.
+
+        Raises:
+            RequestError: there is none, or more than one.
+        """
+        ids = [str(one["id"]) for one in self.client.pages("/nodes")]
+        found = [one for one in ids if one.startswith(begun)]
+        if begun in ids or len(found) == 1:
+            return begun if begun in ids else found[0]
+        which = f"these begin so: {', '.join(found[:5])}" if found else ""
+        text = f"{begun!r} means several nodes" if found else f"there is no node {begun!r}"
+        raise RequestError("unknown-node", text, which or "'fieldconf nodes' lists them")
+
     def tag(self, node: str, more: set[str], fewer: set[str]) -> Row:
         """Give a node tags and take some away, whoever else does so at the same time."""
         found: Row = self.client.edit(
