@@ -87,6 +87,11 @@ def chosen(port: str, candidates: Callable[[], Sequence[Port]] = found) -> str:
 
 # -- why a port cannot be opened
 
+# Major number of /dev/null and its like, which many programs have open.
+_MEMORY = 1
+# Programs that are named of those that have a port open.
+_NAMED = 3
+
 
 def check(port: str, holders: "Callable[[str], list[str]] | None" = None) -> None:
     """Refuse a port that is missing, forbidden or in use, before anybody waits for its board.
@@ -98,7 +103,8 @@ def check(port: str, holders: "Callable[[str], list[str]] | None" = None) -> Non
         return
     if not os.path.exists(port):
         raise not_opened(port, FileNotFoundError(errno.ENOENT, "missing"))
-    if not stat.S_ISCHR(os.stat(port).st_mode):
+    about = os.stat(port)
+    if not stat.S_ISCHR(about.st_mode) or os.major(about.st_rdev) == _MEMORY:
         raise FlashError(f"{port} is no serial port", "see 'fieldconf flash auto'", kind="no-port")
     if not os.access(port, os.R_OK | os.W_OK):
         raise not_opened(port, PermissionError(errno.EACCES, "forbidden"))
@@ -150,7 +156,8 @@ def _group_of(port: str) -> str:
 
 
 def _busy(port: str, others: Sequence[str]) -> FlashError:
-    by = " and ".join(others) or "another program"
+    more = [f"{len(others) - _NAMED} more"] if len(others) > _NAMED else []
+    by = " and ".join([*others[:_NAMED], *more]) or "another program"
     hint = f"end {by if others else 'it (a serial monitor? a bridge?)'} and run it again"
     if any("ModemManager" in each for each in others):
         hint = "it looks for modems on new ports: wait half a minute and run it again"

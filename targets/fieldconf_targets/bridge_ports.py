@@ -125,4 +125,5 @@ def by_whom(place: str) -> str:
                 found.append(f"process {process.name} ({command})")
         except OSError:
             continue
-    return " by " + " and ".join(found) if found else ""
+    more = [f"{len(found) - 3} more"] if len(found) > 3 else []
+    return " by " + " and ".join([*found[:3], *more]) if found else ""

@@ -155,6 +155,20 @@ def test_a_file_is_no_port(tmp_path):
         SerialLine(str(tmp_path / "file"))
 
 
+def test_a_device_that_is_no_line_is_no_port_whoever_has_it_open():
+    with pytest.raises(FlashError, match="/dev/null is no serial port"):
+        ports.check("/dev/null", lambda port: 1 / 0)
+
+
+def test_three_of_many_holders_are_named(pty):
+    _, name = pty
+
+    with pytest.raises(FlashError) as caught:
+        ports.check(name, lambda port: [f"x (process {n})" for n in range(1, 9)])
+
+    assert str(caught.value).endswith("x (process 3) and 5 more")
+
+
 def test_a_line_reads_what_is_there_and_notices_its_end(pty):
     master, name = pty
     with SerialLine(name) as line:
