@@ -89,7 +89,7 @@ async function start() {
   addEventListener("hashchange", show);
   api.whenLoggedOut(() => {
     if (api.session.role === "") return;
-    api.session.role = "";
+    Object.assign(api.session, { role: "", first: false });
     begin();
   });
   for (let pause = 500; ; pause = Math.min(10_000, pause * 2)) {

@@ -62,8 +62,13 @@ def _session(call: Call, who: accounts.Who) -> dict[str, Any]:
         "role": who.role,
         "via": who.via,
         "csrf": who.csrf,
-        "first": who.name == accounts.FIRST,
+        "first": who.name == accounts.FIRST or _is_empty(call, who),
     }
+
+
+def _is_empty(call: Call, who: accounts.Who) -> bool:
+    """Tell whether it is no use to ask one who is not logged in for user and password."""
+    return who.role == ANYBODY and not call.rest.accounts.users()
 
 
 def _cookie(call: Call, value: str, age_s: int) -> str:

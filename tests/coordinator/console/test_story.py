@@ -271,9 +271,11 @@ def test_who_may_only_look_is_offered_nothing_else(tmp_path, page):
 def test_the_first_token_makes_an_admin(tmp_path, page):
     with served(tmp_path / "data") as fleet:
         page.goto(f"{fleet.url}/#/access")
-        page.get_by_role("button", name="Log in with a token").click()
         page.get_by_label("Token").fill(fleet.server.first_token)
+        expect(page.get_by_label("Password")).to_be_hidden()
         page.get_by_role("button", name="Log in", exact=True).click()
+        name = page.get_by_text("first-start · admin")
+        assert name.evaluate("one => one.scrollWidth <= one.clientWidth")
         page.get_by_role("button", name="Add a user").click()
         dialog = page.get_by_role("dialog")
         dialog.get_by_label("Name").fill("anna")
@@ -282,6 +284,8 @@ def test_the_first_token_makes_an_admin(tmp_path, page):
 
         expect(dialog).to_be_hidden()
         assert fleet.log_in("anna").get("/session").data["role"] == "admin"
+        page.reload()
+        expect(page.get_by_label("Password")).to_be_visible()
 
 
 def test_text_of_strangers_stays_text(running, page):

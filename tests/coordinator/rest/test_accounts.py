@@ -28,6 +28,7 @@ def admin(fleet):
 
 def test_first_token_makes_the_first_admin_and_ends_with_that(fleet):
     assert fleet.get("/session").data["first"] is True
+    assert fleet.as_().get("/session").data["first"] is True
 
     assert fleet.post("/users", {"name": "a", "role": "admin", "password": PASSWORD}).status == 201
 

@@ -1,4 +1,4 @@
-// Logging in: with user and password, or with a token.
+// Logging in: with user and password, or with a token, which comes first as long as there is no user.
 
 import * as api from "../api.js";
 import { h, put } from "../dom.js";
@@ -11,16 +11,20 @@ export function form(done) {
   const user = h("input", { name: "user", autocomplete: "username", autocapitalize: "none" });
   const password = h("input", { name: "password", type: "password", autocomplete: "current-password" });
   const token = h("input", { name: "token", type: "password", autocomplete: "off" });
-  const byPassword = h("div", null, field("User", user), field("Password", password));
-  const byToken = h("div", { hidden: true }, field("Token", token, "At the first start the coordinator prints one."));
+  const byPassword = h("div", { hidden: api.session.first }, field("User", user), field("Password", password));
+  const byToken = h("div", { hidden: !api.session.first }, field("Token", token, "At the first start the coordinator prints one."));
   const problem = h("div");
   const button = h("button", { class: "primary", type: "submit" }, "Log in");
-  const other = h("button", { class: "plain", type: "button" }, "Log in with a token");
+  const other = h("button", { class: "plain", type: "button" }, otherWay());
+
+  function otherWay() {
+    return byToken.hidden ? "Log in with a token" : "Log in with a password";
+  }
 
   other.addEventListener("click", () => {
     byToken.hidden = !byToken.hidden;
     byPassword.hidden = !byToken.hidden;
-    other.textContent = byToken.hidden ? "Log in with a token" : "Log in with a password";
+    other.textContent = otherWay();
     (byToken.hidden ? user : token).focus();
   });
 
