@@ -55,7 +55,7 @@ def test_events_tell_that_an_instance_was_started_anew_since_its_check_failed(de
         told += desk.have(node, instances={"/lb": {"s": "deployed-started"}, "/lb/lb": instance})
 
     assert [event[-1] for event in kinds(told, "event") if event[3] == "/lb/lb"] == [
-        "check: check failed: exit status 1; it is stopped and started anew",
+        "check: it is stopped and started anew: check failed: exit status 1",
         "started anew after its check had failed",
     ]
 

@@ -31,7 +31,7 @@ from .wants import Wants
 PULSE_MS = 300_000
 _GRACE_MS = 30_000
 
-_AFTER_CHECK = "; it is stopped and started anew"
+_AFTER_CHECK = "it is stopped and started anew: "
 
 _KNOWN_STATES = {state: state for state in states.STATES}
 
@@ -137,8 +137,8 @@ class Reports:
         before, instance.problem = instance.problem, found
         text = None
         if found is not None and (before or ("", ""))[:2] != found[:2]:
-            text = f"{found[0]}: {found[1]}"
-            text += _AFTER_CHECK if found[0] == "check" else ""
+            what = _AFTER_CHECK if found[0] == "check" else ""
+            text = f"{found[0]}: {what}{found[1]}"
         elif found is None and before and before[0] == "check" and instance.state == states.STARTED:
             text = "started anew after its check had failed"
         if text is not None:
