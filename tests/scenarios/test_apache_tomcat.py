@@ -154,7 +154,9 @@ def a_tomcat_that_is_killed_is_dropped_and_returns(site):
 
     # The target makes it again; its check finds that Tomcat is dead.
     site.until_answered_by("1.0", TOMCATS)
-    assert "/tomcat-vm2/tomcat: check: it is stopped and started anew: check failed" in site.events()
+    assert (
+        "/tomcat-vm2/tomcat: check: it is stopped and started anew: check failed" in site.events()
+    )
     return site.pid("/apache-vm/apache") == apache
 
 
