@@ -92,13 +92,13 @@ def test_what_a_node_has_told_counts_more_than_its_target(desk):
     desk.deploy(shop())
     desk.settle()
     node = desk.node("/vm")
-    node.info = ("1", "linux", ("logger",), False)
+    node.info = ("1", "linux", ("logger",), False, None)
 
     refusal = refused(desk, desk.deploy, shop("puppet"))
     assert refusal.message == (
         "cannot run /vm/web (Web): its node has no installer 'puppet', only: logger"
     )
-    node.info = ("1", "linux", ("puppet",), False)
+    node.info = ("1", "linux", ("puppet",), False, None)
     desk.deploy(shop("puppet"))
 
 
@@ -112,7 +112,7 @@ def test_what_is_not_to_be_deployed_is_not_refused(desk):
 
 def test_an_instance_that_is_added_is_refused_too(desk):
     desk.deploy(shop())
-    desk.node("/vm").info = ("1", "linux", ("logger",), False)
+    desk.node("/vm").info = ("1", "linux", ("logger",), False, None)
 
     refusal = refused(desk, desk.fleet.add_instance, desk.now, "shop", "/vm", "more", "Web")
 
@@ -216,7 +216,7 @@ def test_what_is_real_does_not_become_a_simulation(desk):
 
 def test_a_node_that_simulates_takes_any_installer_and_is_shown(desk):
     desk.deploy(shop())
-    desk.node("/vm").info = ("1", "linux", ("logger",), True)
+    desk.node("/vm").info = ("1", "linux", ("logger",), True, None)
 
     desk.deploy(shop("chef"))
 
