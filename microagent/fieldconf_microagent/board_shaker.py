@@ -79,6 +79,7 @@ def joined(
                 trees[module].body = list(_shaken(trees[module], keep))
     kept = public | board_names.foreign_attributes() | {f"{first}.main"}
     used_by_others = _names_in([trees[other] for other in others])
+    together = board_names.attributes_together(trees[module] for module in home)
     for modules in groups.values():
         inside = [trees[module] for module in modules if module not in others]
         outside = [trees[module] for module in home if module not in modules]
@@ -90,7 +91,7 @@ def joined(
     stay = {f"{first}.main"}
     for other in others:
         stay |= {name for unit in _units(trees[other]) for name in unit.defines}
-    return _text(texts, public, by_name, frozenset(stay))
+    return _text(texts, public, by_name, frozenset(stay), together)
 
 
 def _names_in(trees: list[ast.Module]) -> frozenset[str]:
@@ -283,6 +284,7 @@ def _text(
     public: frozenset[str],
     by_name: frozenset[str],
     known: frozenset[str],
+    together: "list[set[str]]",
 ) -> dict[str, str]:
-    board_names.shorten(modules.values(), public, by_name, known)
+    board_names.shorten(modules.values(), public, by_name, known, together)
     return {name: ast.unparse(ast.fix_missing_locations(tree)) for name, tree in modules.items()}
