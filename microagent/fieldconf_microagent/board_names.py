@@ -30,13 +30,13 @@ FREE = (
 ).split()
 #: More of them, which a module may well call; fine for attributes.
 BUILTINS = (
-    "id hash iter next object ord chr map zip all any abs pow sum dir eval exec open repr round "
-    "set list dict tuple bool int str bytes bytearray callable divmod getattr globals hasattr "
-    "isinstance issubclass len locals print range setattr sorted type self classmethod staticmethod "
-    "builtins _ Ellipsis NoneType EOFError KeyError NameError IndexError SystemExit ImportError "
-    "LookupError SyntaxError RuntimeError OverflowError StopIteration AttributeError "
-    "AssertionError BaseException GeneratorExit ArithmeticError IndentationError "
-    "KeyboardInterrupt ZeroDivisionError NotImplementedError"
+    "id hash iter next object ord chr map zip all any abs pow sum dir eval exec open repr "
+    "round set list dict tuple bool int str bytes bytearray callable divmod getattr globals "
+    "hasattr isinstance issubclass len locals print range setattr sorted type self "
+    "classmethod staticmethod builtins _ Ellipsis NoneType EOFError KeyError NameError "
+    "IndexError SystemExit ImportError LookupError SyntaxError RuntimeError OverflowError "
+    "StopIteration AttributeError AssertionError BaseException GeneratorExit ArithmeticError "
+    "IndentationError KeyboardInterrupt ZeroDivisionError NotImplementedError"
 ).split()
 
 #: Objects that are not ours and whose attributes the agent uses.
