@@ -80,10 +80,7 @@ def _generator(node: ast.expr, callers: tuple[str, ...]) -> "ast.GeneratorExp | 
 
 
 def _evaluated(node: ast.expr, replace: Replace) -> Iterator[tuple[ast.expr, Replace]]:
-    """Yield expressions in the order of their evaluation, until one may have an effect.
-
-    Ends by raising `StopIteration`'s like, a `_Effect`, inside; callers just see the end.
-    """
+    """Yield expressions as they are met on the way, until one may have an effect."""
     try:
         yield from _walked(node, replace)
     except _EffectError:
