@@ -51,6 +51,8 @@ instance of VM {
 DATA = """
 def start(instance):
     instance.log("listening on " + instance.exports["port"])
+
+update = start
 """
 
 WEB = """
