@@ -15,7 +15,7 @@ import re
 import select
 import socket
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, product
 from string import ascii_lowercase
 
@@ -30,9 +30,13 @@ FREE = (
 ).split()
 #: More of them, which a module may well call; fine for attributes.
 BUILTINS = (
-    "id hash iter next object ord chr map zip all any abs pow sum dir eval exec open repr round "
-    "set list dict tuple bool int str bytes bytearray callable divmod getattr globals hasattr "
-    "isinstance issubclass len locals print range setattr sorted type self"
+    "id hash iter next object ord chr map zip all any abs pow sum dir eval exec open repr "
+    "round set list dict tuple bool int str bytes bytearray callable divmod getattr globals "
+    "hasattr isinstance issubclass len locals print range setattr sorted type self "
+    "classmethod staticmethod builtins _ Ellipsis NoneType EOFError KeyError NameError "
+    "IndexError SystemExit ImportError LookupError SyntaxError RuntimeError OverflowError "
+    "StopIteration AttributeError AssertionError BaseException GeneratorExit ArithmeticError "
+    "IndentationError KeyboardInterrupt ZeroDivisionError NotImplementedError"
 ).split()
 
 #: Objects that are not ours and whose attributes the agent uses.
@@ -58,14 +62,16 @@ def shorten(
     kept: frozenset[str],
     by_name: frozenset[str],
     known: frozenset[str],
+    together: "Sequence[set[str]]" = (),
 ) -> None:
     """Give short names to everything in these modules, which are changed.
 
     Args:
-        trees: all modules, with names as `board_linker` writes them.
+        trees: all modules, with names as `board_linker` writes them; the first stays in memory.
         kept: attributes that others know.
         by_name: parameters that somebody passes by name.
         known: global names that others know.
+        together: what `attributes_together` found; attributes of different objects share names.
     """
     trees = list(trees)
     seen, made, texts = _attributes(trees)
@@ -73,12 +79,11 @@ def shorten(
     ours = [name for name, _ in seen.most_common() if name in made - kept]
     ours = [name for name in ours if not (name.startswith("__") and name.endswith("__"))]
     taken = (made & kept) | {"args", "value", "errno"} | by_name
-    attributes = dict(zip(ours, _free([*FREE, *BUILTINS], taken)))
-    seen_globals = _globals(trees)
+    attributes = _shared_names(ours, together, taken)
     builtins = {node.id for node in _names(trees) if "." not in node.id and ":" not in node.id}
     stays = {name: name.rpartition(".")[2] for name in known}
     taken = builtins | by_name | _external(trees) | set(stays.values())
-    globals_ = dict(zip(seen_globals, _free([*FREE, *attributes.values()], taken)))
+    globals_ = _global_names(trees, taken)
     globals_.update(stays)
     for tree in trees:
         _Renamer(attributes, globals_).visit(tree)
@@ -88,6 +93,74 @@ def shorten(
                     _shorten_locals(node)
         for node in tree.body:
             _shorten_locals(node)
+
+
+def attributes_together(trees: Iterable[ast.Module]) -> "list[set[str]]":
+    """Return the attributes that objects of each class have, those it inherits among them.
+
+    To be asked before functions are put elsewhere: ``self`` tells whose an attribute is. Those that
+    are set from outside only might be anybody's; `_shared_names` shares none that it does not know.
+    """
+    own: dict[str, set[str]] = {}
+    bases: dict[str, list[str]] = {}
+    for tree in trees:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                stored = {
+                    inner.attr
+                    for inner in ast.walk(node)
+                    if isinstance(inner, ast.Attribute)
+                    and isinstance(inner.ctx, ast.Store)
+                    and isinstance(inner.value, ast.Name)
+                    and inner.value.id == ":self"
+                }
+                own[node.name] = stored | set(_of_class(node))
+                bases[node.name] = [n.id for n in node.bases if isinstance(n, ast.Name)]
+            elif is_namedtuple(node):
+                own[str(id(node))] = {field.value for field in node.args[1].elts}  # type: ignore[attr-defined]
+    return [_inherited(name, own, bases) for name in own]
+
+
+def _inherited(name: str, own: dict[str, set[str]], bases: dict[str, list[str]]) -> set[str]:
+    found = set(own.get(name, ()))
+    for base in bases.get(name, ()):
+        found |= _inherited(base, own, bases)
+    return found
+
+
+def _shared_names(
+    ours: list[str], together: "Sequence[set[str]]", taken: "frozenset[str] | set[str]"
+) -> dict[str, str]:
+    """Return a name for each attribute, the same for several that no object has together."""
+    known: set[str] = set().union(*together)
+    found: dict[str, str] = {}
+    # First those that share with nobody.
+    for name in sorted(ours, key=known.__contains__):
+        others = set().union(*(names for names in together if name in names))
+        used = {found[other] for other in others if other in found}
+        alone = {short for other, short in found.items() if other not in known}
+        found[name] = next(_free([*FREE, *BUILTINS], used | alone | taken))
+    return found
+
+
+def _global_names(trees: list[ast.Module], taken: set[str]) -> dict[str, str]:
+    """Return a name for each global; modules that come and go use the same for their own."""
+    seen = [_globals([tree]) for tree in trees]
+    passed = {
+        alias.name
+        for tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    first = [*seen[0], *(name for names in seen for name in names if name in passed)]
+    first = list(dict.fromkeys(first))
+    found = dict(zip(first, _free([*FREE, *BUILTINS], taken)))
+    for names in seen[1:]:
+        used = {found[name] for name in names if name in found} | taken
+        used |= {found[name] for name in passed if name in found}
+        found.update(zip((n for n in names if n not in found), _free([*FREE, *BUILTINS], used)))
+    return found
 
 
 def _free(first: Iterable[str], taken: "frozenset[str] | set[str]") -> Iterator[str]:

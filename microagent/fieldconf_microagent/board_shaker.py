@@ -8,7 +8,7 @@ import ast
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from . import board_inliner, board_linker, board_names
+from . import board_inliner, board_linker, board_loops, board_names, board_places
 
 _FOLDABLE = int | str | None
 
@@ -79,9 +79,17 @@ def joined(
                 trees[module].body = list(_shaken(trees[module], keep))
     kept = public | board_names.foreign_attributes() | {f"{first}.main"}
     used_by_others = _names_in([trees[other] for other in others])
+    together = board_names.attributes_together(trees[module] for module in home)
+    movable = {g: [trees[m] for m in ms] for g, ms in groups.items() if g not in others}
+    moved = board_places.settle(movable, first, kept | used_by_others)
+    staying_names = {name for m in groups[first] for u in _units(trees[m]) for name in u.defines}
+    for group in set(moved.values()):
+        wanted[group] = (wanted[group] | staying_names) - set(moved)
+        external[group] |= external[first]
     for modules in groups.values():
         inside = [trees[module] for module in modules if module not in others]
         outside = [trees[module] for module in home if module not in modules]
+        board_loops.flatten(inside)
         board_inliner.inline(inside, kept | used_by_others | _names_in(outside))
     texts = {}
     for group, modules in groups.items():
@@ -90,7 +98,7 @@ def joined(
     stay = {f"{first}.main"}
     for other in others:
         stay |= {name for unit in _units(trees[other]) for name in unit.defines}
-    return _text(texts, public, by_name, frozenset(stay))
+    return _text(texts, public, by_name, frozenset(stay), together)
 
 
 def _names_in(trees: list[ast.Module]) -> frozenset[str]:
@@ -283,6 +291,7 @@ def _text(
     public: frozenset[str],
     by_name: frozenset[str],
     known: frozenset[str],
+    together: "list[set[str]]",
 ) -> dict[str, str]:
-    board_names.shorten(modules.values(), public, by_name, known)
+    board_names.shorten(modules.values(), public, by_name, known, together)
     return {name: ast.unparse(ast.fix_missing_locations(tree)) for name, tree in modules.items()}

@@ -27,11 +27,15 @@ if MICROPYTHON:
         """Return the HMAC (RFC 2104) of the parts, one after the other."""
         if len(key) > 64:
             key = hashlib.sha256(key).digest()
-        padded = key + bytes(64 - len(key))
-        inner = hashlib.sha256(bytes(b ^ 0x36 for b in padded))
+        padded = bytearray(key + bytes(64 - len(key)))
+        for index in range(64):
+            padded[index] ^= 0x36
+        inner = hashlib.sha256(padded)
         for part in parts:
             inner.update(part)
-        outer = hashlib.sha256(bytes(b ^ 0x5C for b in padded))
+        for index in range(64):
+            padded[index] ^= 0x36 ^ 0x5C
+        outer = hashlib.sha256(padded)
         outer.update(inner.digest())
         return outer.digest()
 

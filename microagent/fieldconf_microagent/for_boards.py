@@ -22,8 +22,9 @@ STAYING = ("store", "link_mqtt", "host")
 
 #: Modules that only CPython imports: a board does not need these files.
 CPYTHON_ONLY = frozenset(
-    "board_inliner board_linker board_names board_shaker children codec_fast compat_cpython "
-    "for_boards link_paho main_cpython python_step python_timers runner_process scripts".split()
+    "board_inliner board_linker board_loops board_names board_places board_shaker children "
+    "codec_fast compat_cpython for_boards link_paho main_cpython python_step python_timers "
+    "runner_process scripts".split()
 ) | {file.stem for file in [*PACKAGE.glob("installer*.py"), *PACKAGE.glob("file_*.py")]}
 
 

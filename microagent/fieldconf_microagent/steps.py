@@ -100,6 +100,7 @@ class Steps:
     ) -> "dict[str, Any]":
         """Return all that a runner has to know about a step; the host adds the recipe's folder."""
         new = step in ("deploy", "upgrade")
+        listed = {p: [[q, v[q]] for q in sorted(v)] for p, v in imported.items()}
         return {
             "path": record.path,
             "name": record.path.rpartition("/")[2],
@@ -109,7 +110,7 @@ class Steps:
             "step": step,
             "exports": local(record.entry, self.ip),
             "ancestors": self._ancestors(record),
-            "imports": {p: [[q, v[q]] for q in sorted(v)] for p, v in imported.items()},
+            "imports": listed,
             "changed": difference(record.given, imported) if step == "update" else None,
             "cause": cause,
             "application": self.application,

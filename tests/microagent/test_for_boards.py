@@ -2,10 +2,20 @@
 
 import ast
 import builtins
+import re
+import textwrap
 
 import pytest
 
-from fieldconf_microagent import board_inliner, board_linker, board_names, board_shaker, for_boards
+from fieldconf_microagent import (
+    board_inliner,
+    board_linker,
+    board_loops,
+    board_names,
+    board_places,
+    board_shaker,
+    for_boards,
+)
 from support import interpreters
 
 FIRST = '''
@@ -241,6 +251,120 @@ def test_function_that_is_called_from_one_place_may_be_put_there(case):
     assert results[0] == results[1]
     in_loop = body[0].startswith("for")
     assert ("def " in ast.unparse(tree).split("outer")[1]) == in_loop
+
+
+LOOPED = """
+def outer(items, told, x=3):
+    told.append("begun")
+    {body}
+"""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "return [x * 2 for x in items if x]",
+        "return {x: [y for y in range(x) if y != 1] for x in items}",
+        "return sorted({x for x in items if all(x != y for y in (1, 2))})",
+        "return [x, sum(x for x in items if x > 1), x]",
+        "return [y for x in [items, items] for y in x if y > 1]",
+        "x = [x for x in items if x != len(items)]; return x",
+        "return [any(y == x for x in items) for y in (1, 7)]",
+        """if not any(told.append(x) or x == 1 for x in items):
+        return 0
+    return told""",
+        """for x in [x + 1 for x in items]:
+        told += [[y, x] for y in range(x)]
+        told.append(tuple(y for y in range(x)))
+    return told""",
+    ],
+)
+def test_comprehension_is_written_as_a_loop(body):
+    source = LOOPED.format(body=body)
+    tree = _prefixed(source)
+    board_loops.flatten([tree])
+    flat = not any(isinstance(n, ast.ListComp | ast.GeneratorExp) for n in ast.walk(tree))
+    assert flat or "told +=" in body
+    assert _result_of(tree, "outer", [1, 0, 2], []) == _result_of(source, "outer", [1, 0, 2], [])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "return (told.pop(), [x + len(told) for x in items])",
+        "return told and [1 // x for x in items]",
+        "return [1 // x for x in items] if len(told) > 5 else 0",
+        "return {told.pop(): [len(told) for x in items]}",
+    ],
+)
+def test_comprehension_stays_where_something_comes_before_it(body):
+    tree = _prefixed(LOOPED.format(body=body))
+    board_loops.flatten([tree])
+    assert any(isinstance(node, ast.ListComp) for node in ast.walk(tree))
+
+
+def test_what_only_a_late_module_needs_goes_there():
+    stays = _parsed("""
+        def common(): return 1
+        def helper(): return common() + 1
+        def made(step, kind=Thing): return kind(step, helper())
+        class Thing:
+            def __init__(self, step, least=4): self.sum = step + least
+            def more(self): return self.sum + common()
+        """)
+    late = _parsed("def start(): return made(2).more() + common()")
+    moved = board_places.settle({"stays": [stays], "late": [late]}, "stays", frozenset())
+
+    assert sorted(moved) == ["Thing made", "helper", "made"]
+    assert "__init__" not in ast.unparse(stays)
+    joined = ast.unparse(ast.Module([*stays.body, *late.body], [])).replace("Thing made", "new")
+    assert _result_of(joined, "start") == 6
+
+
+def test_attributes_share_a_name_unless_an_object_has_both():
+    source = """
+        class A:
+            def __init__(self): self.first = 1; self.second = 2
+        class B(A):
+            def __init__(self): self.third = 3
+        class C:
+            def __init__(self): self.fourth = 4
+        def seen(some): some.fifth = some.first + some.third + some.fourth
+        """
+    tree = _prefixed(source)
+    together = board_names.attributes_together([tree])
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    before = [node.attr for node in nodes]
+    board_names.shorten([tree], frozenset(), frozenset(), frozenset(), together)
+    short = {name: node.attr for name, node in zip(before, nodes, strict=True)}
+    assert len({short[name] for name in ("first", "second", "third", "fifth")}) == 4
+    assert short["fourth"] in {short["first"], short["second"], short["third"]}
+    assert short["fourth"] != short["fifth"]
+
+
+def _parsed(text):
+    return ast.parse(textwrap.dedent(text))
+
+
+def _prefixed(text):
+    """Return the tree of a text with the names of local variables as `board_linker` writes them."""
+    tree = _parsed(text)
+    known = {n.name for n in tree.body} | set(dir(builtins))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id not in known:
+            node.id = ":" + node.id
+        elif isinstance(node, ast.arg):
+            node.arg = ":" + node.arg
+    return tree
+
+
+def _result_of(source, name, *arguments):
+    if not isinstance(source, str):
+        source = ast.unparse(ast.fix_missing_locations(source)).replace(":~", "v_")
+        source = re.sub(r"(?<![\w\])]):(?=[a-z])", "", source)
+    space = {}
+    exec(source, space)
+    return space[name](*arguments)
 
 
 def test_no_module_for_boards_names_what_is_not_there():

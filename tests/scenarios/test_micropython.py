@@ -51,6 +51,8 @@ instance of VM {
 DATA = """
 def start(instance):
     instance.log("listening on " + instance.exports["port"])
+
+update = start
 """
 
 WEB = """
@@ -207,9 +209,9 @@ def test_recipe_that_is_cut_in_the_middle_goes_on_where_it_was(boards, monkeypat
     assert 0 < twice <= 2, "only the window that was under way is asked for again"
 
 
-@pytest.fixture(params=["36wK in ROM", "52wK from files"])
+@pytest.fixture(params=["32wK in ROM", "48wK from files"])
 def small_boards(request, tmp_path, monkeypatch):
-    """Boards with little memory. ``w`` scales with the word: 36wK are 72 KB here, 36 KB on 32 bits.
+    """Boards with little memory. ``w`` scales with the word: 32wK are 64 KB here, 32 KB on 32 bits.
 
     What is in ROM runs in place, as on a board whose agent lies in its flash as a ROMFS.
     """
