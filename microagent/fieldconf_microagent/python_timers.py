@@ -55,7 +55,8 @@ def _live(data_dir: str, timers: list[Timer]) -> None:
         file.write(f"{os.getpid()} {_started(os.getpid())}")
     os.rename(data_dir + _PID + ".new", data_dir + _PID)
     due = [time.monotonic() + ms / 1000 for ms, _ in timers]
-    while os.path.exists(data_dir + _PID):
+    # It ends by itself, too, when a later step has left another one.
+    while _is_current(data_dir):
         index = due.index(min(due))
         time.sleep(max(0.0, due[index] - time.monotonic()))
         due[index] = max(due[index] + timers[index][0] / 1000, time.monotonic() + 0.001)
@@ -63,6 +64,14 @@ def _live(data_dir: str, timers: list[Timer]) -> None:
             timers[index][1]()
         except Exception:
             traceback.print_exc()
+
+
+def _is_current(data_dir: str) -> bool:
+    try:
+        with open(data_dir + _PID) as file:
+            return file.read().split()[:1] == [str(os.getpid())]
+    except OSError:
+        return False
 
 
 def _started(pid: int) -> str:
