@@ -138,8 +138,12 @@ def test_a_board_that_was_away_when_it_was_given_back_is_emptied_when_it_returns
     assert one.running
     fleet.world.broker.retained.clear()
 
+    before = fleet.fleet.pool.get("b2").version
+    one.duration = lambda request: 500  # so that it tells of each step
     one.start()
-    assert fleet.world.run_until(lambda: not one.running, 30_000)
+    assert fleet.world.run_until(lambda: not one.running and not one.agent.tree.order, 30_000)
+    # However often it says how far it is, it is told once.
+    assert fleet.fleet.pool.get("b2").version == before + 1
 
 
 def test_everything_is_found_again_by_the_next_coordinator(fleet):

@@ -11,7 +11,6 @@ first one and a nonce (HMAC-SHA256), which only this coordinator and it know.
 Who is expelled stays known, so that its id goes on with a higher enrolment should it come back.
 """
 
-import random as random_module
 import re
 from collections.abc import Callable, Iterable
 
@@ -46,7 +45,7 @@ class Pool:
         outbox: Outbox,
         domain: str,
         orders: Orders,
-        random: random_module.Random,
+        new_key: Callable[[], bytes],
         wall: Callable[[], int],
         freed: Callable[[], None],
     ) -> None:
@@ -54,7 +53,7 @@ class Pool:
         self._outbox = outbox
         self._domain = domain
         self._orders = orders
-        self._random = random
+        self._new_key = new_key
         self._wall = wall
         self._freed = freed
         self._handlers = {"have": self._on_have, "live": self._on_live, "pulse": self._on_pulse}
@@ -105,7 +104,7 @@ class Pool:
             raise FleetError("conflict", f"{node_id} has not been heard yet", hint)
         one.phase = READY
         # Shorter than any message, so that no MAC of one can pass for the key.
-        one.former, one.nonce = one.key, self._random.getrandbits(128).to_bytes(16, "big")
+        one.former, one.nonce = one.key, self._new_key()[:16]
         one.key = compat.hmac_sha256(one.former, one.nonce)
         one.enrolment += 1
         self._orders.rekey(one)
@@ -153,7 +152,7 @@ class Pool:
             where = f"{node.app.name} {node.root.path}"
             raise FleetError("conflict", f"{node_id} is in use by {where}", "undeploy that first")
         one.phase, one.key, one.online = EXPELLED, self._new_key(), False
-        self.clear(one)
+        self.clear(node_id)
         self._outbox.delete("lastseen", node_id)
         self._tell(one, "is enrolled no more")
 
@@ -257,13 +256,15 @@ class Pool:
         one.info, one.memory, one.address = messages.about(have["n"])
         if (one.info, one.address) != before:
             remember(self._outbox, one, self._wall())
+        holds_newest = have["v"] == one.version
         one.version = max(one.version, have["v"])
         self._set_online(one, True)
         if is_first:
             self._tell(one, "said its first word")
         self._outbox.store_enrolled(one)
-        if have["app"] or have["i"]:
-            self.empty(one)
+        # Of what is free the newest want is empty: who holds that is at it already.
+        if (have["app"] or have["i"]) and not holds_newest:
+            self._empty(one)
 
     def _opened(self, one: Enrolled, payload: bytes) -> bytes:
         """Return a have that is genuine; the first one under its new key ends the former one."""
@@ -281,7 +282,7 @@ class Pool:
             self._freed()
         return opened
 
-    def empty(self, one: Enrolled) -> None:
+    def _empty(self, one: Enrolled) -> None:
         """Tell a free machine, which may run what it was used for once, to run nothing."""
         one.version += 1
         self._outbox.store_enrolled(one)
@@ -325,13 +326,10 @@ class Pool:
             watched = watched or one.online
         return watched
 
-    def clear(self, one: Enrolled) -> None:
-        """Clear what is retained of a machine."""
+    def clear(self, node_id: str) -> None:
+        """Clear what is retained of a machine, but for its exports."""
         for kind in ("want", "have", "live"):
-            self._outbox.publish(topics.topic(self._domain, one.id, kind), b"", 1, True)
-
-    def _new_key(self) -> bytes:
-        return self._random.getrandbits(256).to_bytes(32, "big")
+            self._outbox.publish(topics.topic(self._domain, node_id, kind), b"", 1, True)
 
     def _tell(self, one: Enrolled, what: str) -> None:
         self._outbox.store_enrolled(one)

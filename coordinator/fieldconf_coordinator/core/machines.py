@@ -71,7 +71,7 @@ class Machines:
             outbox,
             identity.domain,
             orders,
-            identity.random,
+            identity.new_key,
             identity.wall,
             lambda: timers.set_earliest("claim", world.now),
         )
@@ -421,9 +421,7 @@ class Machines:
 
     def clear_topics(self, node_id: str, pubs: Iterable[tuple[str, str]]) -> None:
         """Clear all that is retained of a node."""
-        domain = self._identity.domain
-        for kind in ("want", "have", "live"):
-            self._outbox.publish(topics.topic(domain, node_id, kind), b"", 1, True)
+        self.pool.clear(node_id)
         self._clear_exports(node_id, pubs)
 
     def _clear_exports(self, node_id: str, pubs: Iterable[tuple[str, str]]) -> None:
