@@ -18,7 +18,8 @@ class roboconf_webapp::start (
   }
   # Tomcat makes this folder when it takes an application in.
   -> exec { 'Tomcat has it':
-    command   => "test -d ${tomcat}/work/${context}",
+    command   => "test -d ${context}",
+    cwd       => "${tomcat}/work",
     path      => ['/usr/bin', '/bin'],
     tries     => 60,
     try_sleep => 1,
