@@ -2,7 +2,7 @@
 
 import pytest
 
-from fieldconf_coordinator.core import advice
+from fieldconf_coordinator.service import advice
 
 GRAPH = """
 VM {

@@ -27,7 +27,7 @@ def check(paths: tuple[Path, ...], as_json: bool) -> int:
     from fieldconf_dsl.check import check_paths, meant_path
     from fieldconf_dsl.errors import has_severe
 
-    from ..core import advice
+    from ..service import advice
 
     problems, could_not_run = check_paths(paths)
     if not could_not_run and not has_severe(problems):

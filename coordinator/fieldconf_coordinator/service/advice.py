@@ -13,9 +13,10 @@ from fieldconf_dsl.loader import load_template
 from fieldconf_dsl.model import Template
 from fieldconf_microagent import installers
 
+from ..core import requirements
+from ..core.options import STEP_OPTIONS, instance_options, lost_after_ms, step_options
 from ..errors import FleetError
-from . import recipe_advice, requirements
-from .options import STEP_OPTIONS, instance_options, lost_after_ms, step_options
+from . import recipe_advice
 
 
 def problems_of(paths: Iterable[Path]) -> list[Problem]:
