@@ -47,7 +47,10 @@ def test_a_package_imports_only_those_below_it(part):
         "microagent/fieldconf_microagent/imports.py",
         "microagent/fieldconf_microagent/serial_frames.py",
         "targets/fieldconf_targets/bridge_text.py",
-        "coordinator/fieldconf_coordinator/core/fleet.py",
+        *sorted(
+            str(path.relative_to(ROOT))
+            for path in (ROOT / "coordinator/fieldconf_coordinator/core").glob("*.py")
+        ),
         "firmware-images/fieldconf_firmware_images/board_schema.py",
         "firmware-images/fieldconf_firmware_images/uf2.py",
         "firmware-images/fieldconf_firmware_images/esp.py",
