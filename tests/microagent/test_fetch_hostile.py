@@ -1,6 +1,5 @@
 """Whoever answers may lie: what is wrong is not kept, is told, and is asked for again later."""
 
-
 import pytest
 
 from fieldconf_microagent import codec, compat, manifest
