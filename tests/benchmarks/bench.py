@@ -243,7 +243,7 @@ class Hand:
     def recipe(self, component, files):
         """Keep a recipe ({name: text}, executable) and return its digest."""
         made = [(name, 0o755, text.encode()) for name, text in files.items()]
-        digest = self.recipes.add(recipes.pack(component, "1", made))
+        digest = self.recipes.add(recipes.pack(component, "script", made))
         self.allowed.add(digest)
         return digest
 

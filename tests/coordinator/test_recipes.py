@@ -34,23 +34,23 @@ def ask(store, digest, allowed, first=0, bitmap=b"\xff", most=64):
 
 
 def test_the_same_input_gives_the_same_bytes():
-    assert pack("Web", "1.0", FILES) == pack("Web", "1.0", list(reversed(FILES)))
+    assert pack("Web", "script", FILES) == pack("Web", "script", list(reversed(FILES)))
 
 
-def test_a_digest_follows_content_mode_and_version_but_not_the_umask():
-    digest = pack("Web", "1.0", FILES).digest
+def test_a_digest_follows_content_mode_and_installer_but_not_the_umask():
+    digest = pack("Web", "script", FILES).digest
     changed = [("start", 0o755, b"#!/bin/sh\necho Started\n"), FILES[1]]
     no_longer_executable = [("start", 0o644, FILES[0][2]), FILES[1]]
 
-    assert pack("Web", "1.0", changed).digest != digest
-    assert pack("Web", "1.0", no_longer_executable).digest != digest
-    assert pack("Web", "1.1", FILES).digest != digest
-    assert pack("Web", "1.0", [("start", 0o700, FILES[0][2]), FILES[1]]).digest == digest
+    assert pack("Web", "script", changed).digest != digest
+    assert pack("Web", "script", no_longer_executable).digest != digest
+    assert pack("Web", "python", FILES).digest != digest
+    assert pack("Web", "script", [("start", 0o700, FILES[0][2]), FILES[1]]).digest == digest
 
 
 def test_what_is_packed_reads_back():
     content = noise(50_000)
-    packed = pack("Web", "1.0", [("a", 0o755, content)])
+    packed = pack("Web", "script", [("a", 0o755, content)])
     (file,) = manifest.parse(packed.manifest).files
     blob = packed.things[file.blob]
     hashes = packed.things[file.hashes]
@@ -64,7 +64,7 @@ def test_what_is_packed_reads_back():
 
 @pytest.mark.parametrize("content", [b"", b"a", bytes(1 << 20), noise(300_000)])
 def test_any_content_can_be_packed(content):
-    packed = pack("Web", "1.0", [("a", 0o644, content)])
+    packed = pack("Web", "script", [("a", 0o644, content)])
 
     (file,) = manifest.parse(packed.manifest).files
     assert file.size == len(content)
@@ -73,12 +73,12 @@ def test_any_content_can_be_packed(content):
 @pytest.mark.parametrize("path", ["../a", "/a", "a//b", "a\\b", ""])
 def test_a_path_that_agents_refuse_is_refused_here(path):
     with pytest.raises(RecipeError, match=r"recipe of Web: manifest: the path .* is not allowed"):
-        pack("Web", "1.0", [(path, 0o644, b"")])
+        pack("Web", "script", [(path, 0o644, b"")])
 
 
 def test_two_files_of_one_path_are_refused():
     with pytest.raises(RecipeError, match="twice"):
-        pack("Web", "1.0", [("a", 0o644, b"1"), ("a", 0o644, b"2")])
+        pack("Web", "script", [("a", 0o644, b"1"), ("a", 0o644, b"2")])
 
 
 # Serving
@@ -86,7 +86,7 @@ def test_two_files_of_one_path_are_refused():
 
 def test_manifest_list_and_blob_are_served_piece_by_piece(store):
     content = noise(9000)
-    packed = pack("Web", "1.0", [("a", 0o755, content)])
+    packed = pack("Web", "script", [("a", 0o755, content)])
     digest = store.add(packed)
     (file,) = manifest.parse(packed.manifest).files
 
@@ -102,7 +102,7 @@ def test_manifest_list_and_blob_are_served_piece_by_piece(store):
 
 
 def test_the_agent_sets_the_pace(store):
-    packed = pack("Web", "1.0", [("a", 0o755, noise(100_000))])
+    packed = pack("Web", "script", [("a", 0o755, noise(100_000))])
     digest = store.add(packed)
     (file,) = manifest.parse(packed.manifest).files
 
@@ -112,7 +112,7 @@ def test_the_agent_sets_the_pace(store):
 
 
 def test_no_answer_is_longer_than_the_bounds(store, monkeypatch):
-    packed = pack("Web", "1.0", [("a", 0o755, noise(1 << 20))])
+    packed = pack("Web", "script", [("a", 0o755, noise(1 << 20))])
     digest = store.add(packed)
     (file,) = manifest.parse(packed.manifest).files
 
@@ -124,7 +124,7 @@ def test_no_answer_is_longer_than_the_bounds(store, monkeypatch):
 
 
 def test_who_asks_beyond_the_end_learns_the_size(store):
-    packed = pack("Web", "1.0", FILES)
+    packed = pack("Web", "script", FILES)
     digest = store.add(packed)
 
     assert ask(store, digest, [digest], first=7) == [
@@ -133,8 +133,8 @@ def test_who_asks_beyond_the_end_learns_the_size(store):
 
 
 def test_only_what_the_want_names_is_served(store):
-    mine = pack("Mine", "1.0", [("a", 0o755, b"mine")])
-    other = pack("Other", "1.0", [("b", 0o755, b"other")])
+    mine = pack("Mine", "script", [("a", 0o755, b"mine")])
+    other = pack("Other", "script", [("b", 0o755, b"other")])
     store.add(mine)
     store.add(other)
     (blob,) = other.things
@@ -147,7 +147,7 @@ def test_only_what_the_want_names_is_served(store):
 
 
 def test_a_want_may_name_what_is_not_kept(store):
-    packed = pack("Web", "1.0", FILES)
+    packed = pack("Web", "script", FILES)
 
     assert ask(store, packed.digest, [packed.digest]) == []
     assert ask(store, bytes(32), [packed.digest]) == []
@@ -188,7 +188,7 @@ def test_arbitrary_bytes_are_counted_and_nothing_else(tmp_path_factory, data):
 
 
 def test_recipes_survive_a_restart_of_the_coordinator(tmp_path, store):
-    digest = store.add(pack("Web", "1.0", FILES))
+    digest = store.add(pack("Web", "script", FILES))
     again = RecipeStore(tmp_path)
 
     assert again.has(digest)
@@ -198,15 +198,15 @@ def test_recipes_survive_a_restart_of_the_coordinator(tmp_path, store):
 
 
 def test_adding_twice_changes_nothing(tmp_path, store):
-    store.add(pack("Web", "1.0", FILES))
+    store.add(pack("Web", "script", FILES))
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
-    store.add(pack("Web", "1.0", FILES))
+    store.add(pack("Web", "script", FILES))
 
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
 def test_a_full_disk_leaves_no_half_recipe(tmp_path, store, monkeypatch):
-    packed = pack("Web", "1.0", FILES)
+    packed = pack("Web", "script", FILES)
     writes = []
 
     def sync_file(file):
@@ -224,7 +224,7 @@ def test_a_full_disk_leaves_no_half_recipe(tmp_path, store, monkeypatch):
 
 
 def test_a_thing_that_was_damaged_on_disk_is_not_served_but_mended_by_add(tmp_path, store):
-    packed = pack("Web", "1.0", FILES[:1])
+    packed = pack("Web", "script", FILES[:1])
     digest = store.add(packed)
     (blob,) = packed.things
     (tmp_path / "things" / blob.hex()).write_bytes(b"damaged")
@@ -238,8 +238,8 @@ def test_a_thing_that_was_damaged_on_disk_is_not_served_but_mended_by_add(tmp_pa
 
 def test_collect_keeps_what_a_kept_recipe_shares(tmp_path, store):
     shared = ("lib", 0o644, noise(9000))
-    old = store.add(pack("Web", "1.0", [shared, ("start", 0o755, b"old")]))
-    new_recipe = pack("Web", "1.1", [shared, ("start", 0o755, b"new")])
+    old = store.add(pack("Web", "script", [shared, ("start", 0o755, b"old")]))
+    new_recipe = pack("Web", "script", [shared, ("start", 0o755, b"new")])
     new = store.add(new_recipe)
     ask(store, old, [old])
 
@@ -264,7 +264,7 @@ def test_collect_clears_what_a_crash_left(tmp_path, store):
 
 def test_few_files_are_open_however_many_are_served(store):
     files = [(f"f{n}", 0o644, noise(10, n)) for n in range(100)]
-    packed = pack("Web", "1.0", files)
+    packed = pack("Web", "script", files)
     digest = store.add(packed)
 
     for blob, content in packed.things.items():

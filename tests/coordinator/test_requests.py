@@ -4,7 +4,16 @@ import pytest
 
 from fieldconf_coordinator.core import ports
 from fieldconf_coordinator.core.fleet import FleetError
-from support.desk import Desk, component, kinds, orders, template, web_graph, web_template
+from support.desk import (
+    WEB_DIGEST,
+    Desk,
+    component,
+    kinds,
+    orders,
+    template,
+    web_graph,
+    web_template,
+)
 
 
 @pytest.fixture
@@ -49,6 +58,30 @@ def test_a_plan_tells_whose_exports_change_with_their_component(desk):
 
     assert plan["change"] == ["/data/data"]
     assert desk.fleet.plan(web_template(), {}, "shop")["change"] == []
+
+
+def test_a_plan_tells_whose_imports_change_with_their_component(desk):
+    other = web_template()
+    other.graph.components["Lb"] = component("Lb", imports=["Web.ip"], ancestors=["VM"])
+
+    assert desk.fleet.plan(other, {"Web": WEB_DIGEST}, "shop")["change"] == ["/lb/lb"]
+
+
+def test_a_plan_tells_whose_settings_change(desk):
+    other = web_template(settings={"Data.check.every": "7s"})
+
+    assert desk.fleet.plan(other, {"Web": WEB_DIGEST}, "shop")["change"] == ["/data/data"]
+
+
+def test_a_new_version_alone_changes_the_application_and_no_instance(desk):
+    wants = {path: desk.want(path) for path in ("/data", "/lb", "/web1", "/web2")}
+    newer = web_template(version="2.0")
+    plan = desk.fleet.plan(newer, {"Web": WEB_DIGEST}, "shop")
+    desk.deploy(newer)
+
+    assert [plan[what] for what in ("add", "remove", "upgrade", "change")] == [[], [], [], []]
+    assert {path: desk.want(path) for path in wants} == wants
+    assert desk.fleet.status("shop")["applications"][0]["version"] == "2.0"
 
 
 def test_nodes_that_are_there_do_not_move_to_another_target(desk):

@@ -38,6 +38,28 @@ def test_deployed_application_is_started_everywhere(running):
     assert [event["kind"] for event in running.ask("events", app="web-cluster")][-1] == "change"
 
 
+def test_new_version_runs_steps_only_where_something_changed(running, tmp_path):
+    def steps():
+        nodes = running.ask("status")["nodes"]
+        return {one["path"]: len(running.target("memory").steps(one["id"])) for one in nodes}
+
+    running.deploy(WEB_CLUSTER, name="shop")
+    before = steps()
+    newer = tmp_path / "newer"
+    shutil.copytree(WEB_CLUSTER, newer)
+    descriptor = newer / "descriptor" / "application.properties"
+    descriptor.write_text(descriptor.read_text().replace("version = 1.0", "version = 1.1"))
+    script = next((newer / "graph" / "Balancer").rglob("start*"))
+    script.write_text(script.read_text() + "\n# changed\n")
+
+    running.deploy(newer, name="shop")
+
+    after = steps()
+    assert [path for path in after if after[path] != before[path]] == ["/lb-vm"]
+    assert running.ask("status")["applications"][0]["version"] == "1.1"
+    assert set(running.states("shop").values()) == {states.STARTED}
+
+
 def test_template_is_refused_whole_with_all_its_errors(running, tmp_path):
     with pytest.raises(RequestError) as caught:
         running.ask("deploy", path=str(broken_copy(tmp_path)))

@@ -21,7 +21,7 @@ def queue(tmp_path, size):
     """Return a queue that holds a blob of some pieces for node n1."""
     store = RecipeStore(tmp_path)
     content = bytes(i * 7919 >> 3 & 255 for i in range(size))
-    packed = pack("Web", "1.0", [("files/data", 0o644, content)])
+    packed = pack("Web", "script", [("files/data", 0o644, content)])
     digest = store.add(packed)
     pieces = Serving(store, "fc")
     blob = max(packed.things, key=lambda key: len(packed.things[key]))

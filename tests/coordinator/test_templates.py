@@ -52,6 +52,27 @@ def test_same_content_is_kept_once_and_a_change_apart(templates, copy):
     assert kept_copies(templates) == sorted([first.ref, second.ref])
 
 
+def test_another_version_of_a_template_has_the_same_recipes(templates, copy):
+    first = templates.keep(copy)
+    descriptor = copy / "descriptor" / "application.properties"
+    descriptor.write_text(descriptor.read_text().replace("version = 1.0", "version = 2.0"))
+
+    second = templates.keep(copy)
+
+    assert (first.template.version, second.template.version) == ("1.0", "2.0")
+    assert second.digests == first.digests
+
+
+def test_another_installer_is_another_recipe(templates, copy):
+    first = templates.keep(copy)
+    graph = copy / "graph" / "main.graph"
+    graph.write_text(graph.read_text().replace("installer: script", "installer: logger", 1))
+
+    second = templates.keep(copy)
+
+    assert len([name for name in first.digests if first.digests[name] != second.digests[name]]) == 1
+
+
 def test_zip_and_folder_give_the_same_recipes(templates, copy, tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         for file in copy.rglob("*"):

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk")
 
 
 def test_a_recipe_arrives_with_its_modes(tmp_path):
-    recipe = pack("Web", "1", [("start", 0o755, b"#!/bin/sh"), ("conf", 0o600, b"a=1")])
+    recipe = pack("Web", "script", [("start", 0o755, b"#!/bin/sh"), ("conf", 0o600, b"a=1")])
     wire = Wire(tmp_path, recipe).finish()
 
     wire.assert_is(recipe.digest, {"start": b"#!/bin/sh", "conf": b"a=1"})

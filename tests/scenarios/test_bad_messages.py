@@ -222,7 +222,7 @@ def test_output_of_invented_instances_and_too_much_of_it_is_not_kept():
 
 def test_pieces_that_wait_are_bounded_however_often_they_are_asked_for(tmp_path):
     recipes = RecipeStore(tmp_path)
-    packed = pack("Web", "1.0", [("big", 0o644, random.Random(1).randbytes(4 << 20))])
+    packed = pack("Web", "script", [("big", 0o644, random.Random(1).randbytes(4 << 20))])
     digest = recipes.add(packed)
     blob = max(packed.things, key=lambda key: len(packed.things[key]))
     serving = Serving(recipes, DOMAIN)

@@ -20,7 +20,7 @@ SMALL = {"start": b"#!/bin/sh\n", "lib/large": noise(9000), "lib/other": noise(5
 
 
 def packed(files, component="Web"):
-    return pack(component, "1", [(path, 0o755, files[path]) for path in files])
+    return pack(component, "script", [(path, 0o755, files[path]) for path in files])
 
 
 class Wire:

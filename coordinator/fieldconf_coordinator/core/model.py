@@ -74,6 +74,11 @@ class Kind:
         self.options: dict[str, int] = {}
         self.digest: bytes | None = None
 
+    @property
+    def told(self) -> tuple[Any, ...]:
+        """What a want says of it, apart from its recipe."""
+        return self.installer, self.imports, self.aliases, self.options
+
 
 class Instance:
     """One instance of an application.

@@ -19,7 +19,8 @@ class Plan:
         new: instances to make, by path.
         remove: paths of instances to take away, with all below them.
         upgrade: paths of instances that get another recipe or component.
-        change: paths of instances that get other exports or data.
+        change: paths of those that keep their recipe, and get other exports, imports, settings
+            or data.
         keep: path → (kind, overrides, data) of the instances that stay.
     """
 
@@ -70,9 +71,10 @@ class Plan:
             overrides, data = {**ports, **one.exports}, one.data
         self.keep[instance.path] = (kind, overrides, data)
         before = instance.kind
+        told = (before.told, dict(instance.overrides), dict(instance.data))
         if (before.digest, before.component) != (kind.digest, kind.component):
             self.upgrade.append(instance.path)
-        elif dict(overrides) != dict(instance.overrides) or dict(data) != dict(instance.data):
+        elif told != (kind.told, dict(overrides), dict(data)):
             self.change.append(instance.path)
 
     def add(self) -> Iterator[Spec]:

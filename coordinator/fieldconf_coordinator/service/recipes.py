@@ -37,10 +37,10 @@ class Packed:
     things: dict[bytes, bytes]
 
 
-def pack(
-    component: str, version: str, files: Iterable[tuple[str, int, bytes]], sequence: int = 0
-) -> Packed:
+def pack(component: str, installer: str, files: Iterable[tuple[str, int, bytes]]) -> Packed:
     """Pack the files (path, mode, content) of a recipe; the same input gives the same bytes.
+
+    The template's version is no part of it: what did not change keeps its digest, and runs on.
 
     Raises:
         RecipeError: agents would refuse it, for instance for one of its paths.
@@ -48,7 +48,8 @@ def pack(
     things: dict[bytes, bytes] = {}
     entries = [_entry(*file, things) for file in sorted(files)]
     total = sum(entry[3] for entry in entries)
-    packed = codec.pack([manifest.FORMAT, component, version, sequence, total, {}, entries])
+    needs = {"installer": installer}
+    packed = codec.pack([manifest.FORMAT, component, "", 0, total, needs, entries])
     try:
         manifest.parse(packed)
     except manifest.ManifestError as error:

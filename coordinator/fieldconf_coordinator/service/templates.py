@@ -132,8 +132,9 @@ class Templates:
         digests = {}
         for component, files in loaded.template.recipes.items():
             recipe = [(name, file.mode, file.read()) for name, file in files.items()]
+            installer = loaded.template.graph.components[component].installer.lower()
             try:
-                packed = pack(component, loaded.template.version, recipe)
+                packed = pack(component, installer, recipe)
             except RecipeError as error:
                 raise TemplateError(f"cannot deploy {path}: {error}") from error
             digests[component] = self._recipes.add(packed)
