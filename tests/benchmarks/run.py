@@ -22,6 +22,7 @@ NAMES = (
     "fleet",
     "onefile",
     "memory",
+    "idle",
     "board",
     "serial_lines",
     "check",
