@@ -8,11 +8,15 @@ word for. Nothing is raised: all that is wrong with a template is collected and 
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import islice
 from typing import Any
+
+from .names import BLANKS
 
 #: No author reads more about one file, and a stranger's file must not fill the memory.
 MAX_PROBLEMS = 1000
@@ -358,11 +362,34 @@ class Problem:
         where = [self.file] if self.file else []
         where += [str(self.line), str(self.column)] if self.line else []
         first = f"{':'.join(where)}: {self.code}: {self.message}".removeprefix(": ")
-        if not self.text.strip():
-            return first
-        # Tabs stay tabs, so that the marker stands below what it means in any editor.
-        gap = "".join("\t" if c == "\t" else " " for c in self.text[: self.column - 1])
-        return f"{first}\n    {self.text}\n    {gap}{'~' * (self.width - 1)}^"
+        if not self.text.strip(BLANKS):
+            return _harmless(first)
+        text = _harmless(self.text)
+        start = self.column - 1
+        gap, marked = _room(text[:start]), _room(text[start : start + self.width - 1], "~")
+        return f"{_harmless(first)}\n    {text}\n    {gap}{marked}^"
+
+
+#: What a text could do to a terminal: move its cursor, say things to it, turn the writing around.
+_ACTIVE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def _harmless(text: str) -> str:
+    """Return `text` for a terminal, as long as it was."""
+    return _ACTIVE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def _room(text: str, mark: str = " ") -> str:
+    """Return what takes as much room on a screen as `text`; tabs stay tabs."""
+    if text.isascii() and "\t" not in text:
+        return mark * len(text)
+    return "".join("\t" if c == "\t" else mark * _cells(c) for c in text)
+
+
+def _cells(char: str) -> int:
+    if unicodedata.combining(char):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
 
 
 NOWHERE = Place()

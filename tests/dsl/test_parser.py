@@ -53,8 +53,29 @@ TEXTS = st.one_of(st.text(), st.lists(PIECES, max_size=60).map("".join))
             """\
             web.graph:2:1: P_C_C_BRACKET_MISSING: the component 'Web' (line 1) is never closed; add a line with '}'""",
         ),
+        (
+            'Web {\n exports: a = "日本", 1st;\n}',
+            """\
+            web.graph:2:21: PM_INVALID_EXPORTED_VAR_NAME: the exported variable '1st' is no valid name; use letters, digits, '_', '-' and '.', beginning with a letter or '_'
+                 exports: a = "日本", 1st;
+                                      ~~^""",
+        ),
+        (
+            "Web {\n \x1b[2J\u202eoops\n}",
+            """\
+            web.graph:2:3: P_INVALID_PROPERTY: expected a property in the component 'Web'; write 'name: value;'
+                 \ufffd[2J\ufffdoops
+                  ~~~~~~~^""",
+        ),
     ],
-    ids=["semicolon forgotten", "all on one line", "a tab before", "never closed"],
+    ids=[
+        "semicolon forgotten",
+        "all on one line",
+        "a tab before",
+        "never closed",
+        "wide characters before",
+        "what a terminal would obey",
+    ],
 )
 def test_problem_shows_place_line_and_marker(text, expected):
     (problem,) = read_source(text.encode(), "web.graph").problems
