@@ -5,6 +5,7 @@ does it come from our own pages, is the body what it should be; then the handler
 What changes something is written to the audit log before and after.
 """
 
+import errno
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -101,11 +102,20 @@ def _answer(rest: Rest, route: Route, environ: dict[str, Any], params: dict[str,
         found = refusal
     except RequestError as error:
         found = of_request(error)
-    except Exception:
-        _log.exception("%s %s failed", route.method, environ["PATH_INFO"])
-        found = Refusal(500, "internal", "the coordinator failed; see its log")
+    except Exception as error:
+        found = _failed(error, f"{route.method} {environ['PATH_INFO']}")
     body.forget()
     return Raw(found.body(), JSON, found.status, found.headers)
+
+
+def _failed(error: Exception, what: str) -> Refusal:
+    """Return what is answered when a request failed for a reason that is not its own."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        text = f"there is no room on the coordinator's disk: {error.strerror}"
+        hint = "nothing has changed; make room on the disk and ask again"
+        return Refusal(507, "disk", text, hint=hint)
+    _log.error("%s failed", what, exc_info=error)
+    return Refusal(500, "internal", "the coordinator failed; see its log")
 
 
 def _wrapped(route: Route, environ: Mapping[str, Any], found: Any) -> Raw:

@@ -4,7 +4,6 @@ Whatever is refused, the rest of the body is read and forgotten, within bounds: 
 still sending would not see the answer otherwise.
 """
 
-import errno
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -57,20 +56,19 @@ class Body:
 
         Raises:
             Refusal: it is too large, empty, or of another type; no file is left.
+            OSError: it cannot be written; no file is left.
         """
         self._expect(types)
-        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
-            path = Path(file.name)
-            try:
+        handle, name = tempfile.mkstemp(dir=folder)
+        path = Path(name)
+        try:
+            # The end of what is small reaches the disk only when the file is closed.
+            with open(handle, "wb") as file:
                 for piece in self._pieces(limit):
                     file.write(piece)
-            except BaseException as error:
-                path.unlink()
-                if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-                    text = f"there is no room for the upload: {error.strerror}"
-                    hint = "nothing has changed; make room on the disk and ask again"
-                    raise Refusal(507, "disk", text, hint=hint) from error
-                raise
+        except BaseException:
+            path.unlink()
+            raise
         return path
 
     def forget(self) -> None:

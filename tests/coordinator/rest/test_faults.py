@@ -1,7 +1,9 @@
 """What strangers send: a clear error, nothing changed, and the service lives."""
 
+import errno
 import gzip
 import io
+import os
 import socket
 import stat
 import tarfile
@@ -47,6 +49,30 @@ def test_body_whose_length_is_not_told_is_bounded_as_well(fleet):
     answer = fleet.ask("POST", "/applications", raw=pieces(), Content_Type="application/json")
 
     assert answer.error["code"] == "too-large"
+
+
+class FullDisk(io.RawIOBase):
+    def writable(self):
+        return True
+
+    def write(self, _):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("size", [100, 1_000_000], ids=["small", "large"])
+def test_upload_that_finds_no_room_is_refused_in_words(fleet, monkeypatch, caplog, size):
+    def opened(handle, mode):
+        os.close(handle)
+        return io.BufferedWriter(FullDisk())
+
+    monkeypatch.setattr("fieldconf_coordinator.rest.body.open", opened, raising=False)
+
+    answer = fleet.upload(b"PK\x03\x04" + bytes(size))
+
+    assert (answer.status, answer.error["code"]) == (507, "disk")
+    assert "No space left on device" in answer.error["message"]
+    assert "make room" in answer.error["hint"]
+    assert "Traceback" not in caplog.text
 
 
 def test_upload_beyond_its_limit_is_refused(fleet, monkeypatch):
