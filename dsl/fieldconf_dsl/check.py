@@ -134,6 +134,7 @@ def _sources(path: Path) -> list[Path]:
 
 def _replace(path: Path, content: bytes) -> None:
     """Write beside the file first: a full disk must not cost the author's text."""
+    path = path.resolve()  # A link stays one.
     beside = path.with_name(f"{path.name}.new")
     try:
         beside.write_bytes(content)

@@ -161,6 +161,40 @@ def test_fmt_tells_what_it_formats(run, tmp_path):
     assert other.read_text() == "name=shop\n"
 
 
+def test_fmt_tells_programs_what_differs(run, tmp_path):
+    (tmp_path / "a.graph").write_text("VM {\n  installer: target;\n}\n")
+    (tmp_path / "b.graph").write_text("VM{\n}\n")
+
+    status, out, _ = run("fmt", "--check", "--json", tmp_path)
+
+    assert status == 1
+    assert json.loads(out) == [
+        {"file": str(tmp_path / "a.graph"), "differs": False},
+        {"file": str(tmp_path / "b.graph"), "differs": True},
+    ]
+
+
+def test_fmt_of_what_is_not_there_says_so(run, tmp_path):
+    for name in ("a.graph", "b"):
+        status, _, err = run("fmt", tmp_path / name)
+
+        assert (status, err) == (
+            2,
+            f"error: cannot format {tmp_path / name}: No such file or directory\n",
+        )
+
+
+def test_fmt_leaves_links_links(run, tmp_path):
+    (tmp_path / "far").mkdir()
+    real = tmp_path / "far" / "b.graph"
+    real.write_text("VM{\n}\n")
+    (tmp_path / "a.graph").symlink_to(real)
+
+    assert run("fmt", tmp_path / "a.graph")[0] == 0
+    assert (tmp_path / "a.graph").is_symlink()
+    assert real.read_text() == "VM {\n}\n"
+
+
 def test_fmt_rewrites_nothing_that_it_cannot_read(run, broken):
     before = (broken / "graph" / "main.graph").read_text()
 

@@ -61,13 +61,14 @@ def check(paths: tuple[Path, ...], as_json: bool) -> int:
 )
 @_PATHS
 @click.option("--check", "check_only", is_flag=True, help="Only tell; exit with 1 if any differs.")
-def fmt(paths: tuple[Path, ...], check_only: bool) -> int:
+@json_option
+def fmt(paths: tuple[Path, ...], check_only: bool, as_json: bool) -> int:
     """Rewrite descriptions in the canonical form.
 
     PATHS are .graph and .instances files, and folders that hold such.
     """
     others = [path for path in paths if path.suffix not in _FORMATTED and not path.is_dir()]
-    if others:
+    if others and others[0].exists():
         text = f"cannot format {others[0]}: only {' and '.join(_FORMATTED)} files have such a form"
         click.echo(f"error: {text}", err=True)
         return COULD_NOT_RUN
@@ -85,7 +86,9 @@ def fmt(paths: tuple[Path, ...], check_only: bool) -> int:
         click.echo(f"error: cannot format {error.filename}: {error.strerror}", err=True)
         return COULD_NOT_RUN
     changed = [path for path, differs in results if differs]
-    for path in changed:
+    if as_json:
+        print_json([{"file": path, "differs": differs} for path, differs in results])
+    for path in changed if not as_json else ():
         click.echo(f"would rewrite {path}" if check_only else f"rewrote {path}")
     return 1 if check_only and changed else 0
 
