@@ -101,6 +101,13 @@ def test_template_of_the_guide_has_the_canonical_form(shop):
         assert writer.format_text(file.read_text()) == file.read_text()
 
 
+def test_examples_have_the_canonical_form():
+    results = check.format_paths([ROOT / "examples"], check_only=True)
+
+    assert len(results) >= 14
+    assert [path for path, differs in results if differs] == []
+
+
 def test_mistake_that_the_guide_shows_is_told_in_these_words(shop):
     graph = shop / "graph/shop.graph"
     graph.write_text(graph.read_text().replace("Data.port", "Data.prot"))
