@@ -78,6 +78,55 @@ def test_an_ancestor_that_is_stopped_is_the_root_cause(desk):
     assert texts(desk, "/web1/web")[0] == "/web1/web is wished not-deployed"
 
 
+def test_a_wish_that_an_ancestor_keeps_back_leads_to_it(desk):
+    """Nothing is under way, and still it does not run."""
+    desk.fleet.set_wish(0, "shop", "/web1", "deployed-stopped")
+    desk.take()
+    told = {"/web1": {"s": "deployed-stopped"}, "/web1/web": {"s": "waiting-for-ancestor"}}
+    told["/web1/web"]["d"] = b"w" * 32
+    desk.have(desk.node("/web1"), instances=told)
+
+    assert texts(desk, "/web1") == []
+    assert texts(desk, "/web1/web") == ["/web1 is wished deployed-stopped"]
+
+
+@pytest.mark.parametrize("asked", ["/web1", "/web1/web"])
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({"s": "starting"}, "is starting; its step 'start' has to end first"),
+        (
+            {"s": "deployed-started", "p": ["failed", "stop: exit status 1", False]},
+            "failed: stop: exit status 1",
+        ),
+    ],
+)
+def test_what_holds_up_the_way_down_is_told(desk, asked, told, said):
+    node = desk.node("/web1")
+    ours = desk.want("/web1")["app"]
+    desk.fleet.set_wish(0, "shop", "/web1", "not-deployed")
+    desk.take()
+    desk.have(node, app=ours, instances={"/web1": {"s": "undeploying"}, "/web1/web": told})
+
+    assert texts(desk, asked) == [
+        f"{asked} is wished not-deployed",
+        f"/web1 node {node.id} is being emptied before it is destroyed",
+        f"/web1/web {said}",
+    ]
+
+
+def test_a_stop_that_fails_is_told(desk):
+    desk.fleet.set_wish(0, "shop", "/web1/web", "deployed-stopped")
+    desk.take()
+    web = {"s": "deployed-started", "p": ["failed", "stop: exit status 1", False]}
+    desk.have(desk.node("/web1"), instances={"/web1": {"s": "deployed-started"}, "/web1/web": web})
+
+    assert texts(desk, "/web1/web") == [
+        "/web1/web is wished deployed-stopped",
+        "/web1/web failed: stop: exit status 1",
+    ]
+
+
 def test_a_machine_that_cannot_be_made_is_the_root_cause():
     desk = Desk()
     desk.start()

@@ -6,16 +6,27 @@ from typing import Any
 from fieldconf_microagent import states
 
 from .changes import shown_state
-from .model import CREATING, UNKNOWN, UP, WAITING, Application, Instance, Node, World
+from .model import CREATING, EMPTYING, UNKNOWN, UP, WAITING, Application, Instance, Node, World
 
 Reasons = list[dict[str, Any]]
 
 _PHASES = {
-    "emptying": "is being emptied before it is destroyed",
+    EMPTYING: "is being emptied before it is destroyed",
     "forgetting": "is asked to wipe itself before it is destroyed",
     "destroying": "is being destroyed",
     "clearing": "is gone; its messages are cleared as soon as the broker can be reached",
 }
+
+
+# state: the step that runs then.
+_STEPS = {
+    states.DEPLOYING: "deploy",
+    states.STARTING: "start",
+    states.STOPPING: "stop",
+    states.UNDEPLOYING: "undeploy",
+}
+# Who reads of three that hold something up does not read of more.
+_MOST_HELD = 3
 
 
 class Why:
@@ -32,7 +43,8 @@ class Why:
         node = instance.scope.node
         # What is wished was there, and its machine died: all is as it was said last.
         is_lost = node is not None and node.phase == CREATING and node.root.problem is not None
-        if is_lost or not instance.is_settled():
+        is_held_down = instance.wish != instance.effective_wish()
+        if is_lost or is_held_down or not instance.is_settled():
             self._follow(app, instance)
         return self._reasons
 
@@ -51,7 +63,7 @@ class Why:
             text = "is being removed" if lowest.leaving else f"is wished {lowest.wish}"
             self._say(lowest, text)
             if node is not None and not instance.is_settled():
-                self._node(app, node)
+                self._going_down(app, instance, node)
         elif node is None:
             problem = instance.scope.problem
             self._say(instance.scope, problem[1] if problem is not None else "has no node yet")
@@ -67,6 +79,22 @@ class Why:
                 optional = f"; make the import of {prefix} in {path} optional"
                 break
         self._say(instance, f"waits for itself: {ring}{optional}")
+
+    def _going_down(self, app: Application, instance: Instance, node: Node) -> None:
+        """Tell what holds up the way down, at an instance or below it."""
+        if self._node(app, node) and node.phase != EMPTYING:
+            return
+        held = [
+            one
+            for one in app.tree(instance.path)
+            if one.scope is instance.scope and not one.is_scoped
+            if one.problem is not None or one.state in _STEPS
+        ]
+        for one in held[:_MOST_HELD]:
+            if one.problem is not None:
+                self._problem(one)
+            else:
+                self._say(one, f"is {one.state}; its step '{_STEPS[one.state]}' has to end first")
 
     # -- the node
 
@@ -112,9 +140,7 @@ class Why:
     def _state(self, app: Application, instance: Instance) -> None:
         state = shown_state(instance)
         if instance.problem is not None:
-            code, text, resting = instance.problem
-            again = "; it is tried again every 5 min" if resting else ""
-            self._say(instance, f"{code}: {text}{again}")
+            self._problem(instance)
         elif state == states.UNRESOLVED:
             self._unresolved(app, instance)
         elif state == states.WAITING and instance.parent is not None:
@@ -127,6 +153,11 @@ class Why:
             self._follow(app, instance.parent)
         else:
             self._say(instance, f"is {state}, on its way to {instance.effective_wish()}")
+
+    def _problem(self, instance: Instance) -> None:
+        code, text, resting = instance.problem or ("", "", False)
+        again = "; it is tried again every 5 min" if resting else ""
+        self._say(instance, f"{code}: {text}{again}")
 
     def _unresolved(self, app: Application, instance: Instance) -> None:
         missing = instance.missing or tuple(
