@@ -88,7 +88,7 @@ def test_check_shows_the_line_and_exits_with_1(run, broken):
     status, out, _ = run("check", broken)
 
     assert status == 1
-    assert "graph/main.graph:5:22: P_PROPERTY_ENDS_WITH_SEMI_COLON" in out
+    assert "graph/main.graph:5:20: P_PROPERTY_ENDS_WITH_SEMI_COLON" in out
     assert "installer: target\n" in out
 
 
@@ -277,7 +277,7 @@ def test_deploy_of_a_broken_template_shows_every_error(run, shop, broken):
     status, _, err = run("deploy", broken)
 
     assert status == 1
-    assert "graph/main.graph:5:22: P_PROPERTY_ENDS_WITH_SEMI_COLON" in err
+    assert "graph/main.graph:5:20: P_PROPERTY_ENDS_WITH_SEMI_COLON" in err
     assert f"error: cannot deploy {broken}" in err
 
 
@@ -309,6 +309,32 @@ def test_stop_and_start_one_instance(run, shop):
     assert run("start", "/data-vm/data")[0] == 0
     until(lambda: shop.states("shop")["/web-vm1/web"] == "deployed-started")
     assert run("why", "/lb-vm/lb")[1] == "/lb-vm/lb is as it is wished to be\n"
+
+
+def test_start_of_what_is_kept_back_says_by_what(run, shop):
+    assert run("stop", "/lb-vm")[0] == 0
+
+    status, out, err = run("start", "/lb-vm/lb")
+
+    assert status == 1
+    assert "/lb-vm/lb: waiting-for-ancestor" in out
+    assert "waiting  /lb-vm is wished deployed-stopped" in err
+    assert run("start", "/lb-vm")[0] == 0
+    assert run("start", "/lb-vm/lb")[::2] == (0, "")
+
+
+def test_answer_for_programs_comes_when_it_is_done(run, shop):
+    status, out, err = run("scale", "/web-vm", 3, "--json")
+
+    assert status == 0
+    answer = json.loads(out)
+    assert answer["outcome"] == "done"
+    assert {step["path"]: step["state"] for step in answer["steps"]} == {
+        "/web-vm3": "deployed-started",
+        "/web-vm3/web": "deployed-started",
+    }
+    assert "2/2  done" in err
+    assert "outcome" not in json.loads(run("scale", "/web-vm", 2, "--json", "--no-wait")[1])
 
 
 def test_scale_up_and_down_and_remove(run, shop):

@@ -135,7 +135,7 @@ def test_every_problem_of_a_template_comes_with_its_line_and_marker(remote, tmp_
 
     assert caught.error.message == f"cannot deploy {tmp_path / 'broken'}: it has errors"
     text = caught.error.problems[0]["text"]
-    assert "graph/main.graph:5:22: P_PROPERTY_ENDS_WITH_SEMI_COLON" in text
+    assert "graph/main.graph:5:20: P_PROPERTY_ENDS_WITH_SEMI_COLON" in text
     assert "installer: target\n" in text and text.rstrip().endswith("^")
 
 

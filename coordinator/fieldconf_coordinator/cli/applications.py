@@ -17,6 +17,7 @@ from .common import (
     json_option,
     print_json,
     remote_option,
+    tell_reasons,
     the_app,
     wait_option,
 )
@@ -64,12 +65,9 @@ def deploy(
     If there is an application of that name, it is changed to what the template says.
     """
     answer = remote.deploy(template, name, target, simulate)
-    if as_json:
-        print_json(answer)
-        return 0
-    for warning in answer["warnings"]:
+    for warning in () if as_json else answer["warnings"]:
         click.echo(warning["text"], err=True)
-    return finish(remote, answer, wait, timeout)
+    return finish(remote, answer, wait, timeout, as_json)
 
 
 @click.command(epilog=examples("fieldconf plan shop", "fieldconf plan shop --name shop-test"))
@@ -144,10 +142,11 @@ def _wish_command(name: str, wish: str, text: str, *lines: str) -> click.Command
         if dry_run:
             return foretell(remote, chosen, name, path, as_json)
         answer = remote.wish(app=chosen, path=path, wish=wish, force=force)
-        if as_json:
-            print_json(answer)
-            return 0
-        return finish(remote, answer, wait, timeout)
+        status = finish(remote, answer, wait, timeout, as_json)
+        if status or not wait or path is None or wish != states.STARTED:
+            return status
+        # What lies above may be wished otherwise; then it is done, and nothing runs.
+        return 1 if tell_reasons(remote, chosen, [path]) else 0
 
     return command
 
@@ -201,10 +200,7 @@ def scale(
     if dry_run:
         return foretell(remote, the_app(remote, app), "scale", root, as_json, count)
     answer = remote.scale(app=the_app(remote, app), path=root, count=count)
-    if as_json:
-        print_json(answer)
-        return 0
-    return finish(remote, answer, wait, timeout)
+    return finish(remote, answer, wait, timeout, as_json)
 
 
 @click.command(epilog=examples("fieldconf remove /web-vm3"))
@@ -229,10 +225,7 @@ def remove(
     if dry_run:
         return foretell(remote, the_app(remote, app), "remove", path, as_json)
     answer = remote.remove(app=the_app(remote, app), path=path, force=force)
-    if as_json:
-        print_json(answer)
-        return 0
-    return finish(remote, answer, wait, timeout)
+    return finish(remote, answer, wait, timeout, as_json)
 
 
 @click.command(epilog=examples("fieldconf undeploy --app shop && fieldconf delete shop"))

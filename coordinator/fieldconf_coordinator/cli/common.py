@@ -7,7 +7,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -168,19 +168,37 @@ def the_app(remote: Remote, app: str | None) -> str:
 _QUIET_S = 10.0
 
 
-def finish(remote: Remote, answer: Mapping[str, Any], wait: bool, timeout: float | None) -> int:
+def finish(
+    remote: Remote,
+    answer: Mapping[str, Any],
+    wait: bool,
+    timeout: float | None,
+    as_json: bool = False,
+) -> int:
     """Wait for the change that a request began, telling what happens; return the exit status."""
     if not wait or "change" not in answer:
-        click.echo(f"change {answer['change']} is under way" if "change" in answer else "done")
+        if as_json:
+            print_json(answer)
+        else:
+            change = answer.get("change")
+            click.echo("done" if change is None else f"change {change} is under way")
         return 0
+    status = _follow(remote, answer["change"], timeout, as_json)
+    if as_json:
+        change = remote.change(answer["change"])
+        print_json({**answer, **{name: change[name] for name in ("outcome", "steps")}})
+    return status
+
+
+def _follow(remote: Remote, change_id: str, timeout: float | None, to_err: bool) -> int:
     began = moved = time.monotonic()
     lines = Progress()
     is_told = False
     while True:
         asked = time.monotonic()
-        change = remote.change(answer["change"])
+        change = remote.change(change_id)
         for line in lines.news(change):
-            click.echo(line)
+            click.echo(line, err=to_err)
             moved, is_told = time.monotonic(), False
         if change["outcome"] != "running":
             return 0 if change["outcome"] == "done" else 1
@@ -198,10 +216,7 @@ def finish(remote: Remote, answer: Mapping[str, Any], wait: bool, timeout: float
 def _tell_why(remote: Remote, change: Mapping[str, Any]) -> bool:
     """Tell what a change waits for; return whether waiting here makes no sense any more."""
     left = [step for step in change["steps"] if not step["done"]]
-    why = (remote.why(change["application"], step["path"]) for step in left)
-    # What many wait for is told once; what a script said may have many lines.
-    for line in dict.fromkeys(f"{one['path']} {one['text']}" for reasons in why for one in reasons):
-        click.echo("  waiting  " + line.replace("\n", "\n" + " " * 11), err=True)
+    tell_reasons(remote, change["application"], [step["path"] for step in left])
     if not all(step["state"] in (states.UNRESOLVED, states.WAITING) for step in left):
         click.echo(
             f"  Ctrl-C ends this waiting; 'fieldconf cancel {change['id']}' what is under way.",
@@ -210,6 +225,16 @@ def _tell_why(remote: Remote, change: Mapping[str, Any]) -> bool:
         return False
     click.echo("error: not done; it goes on by itself when what is missing is there", err=True)
     return True
+
+
+def tell_reasons(remote: Remote, app: str, paths: Iterable[str]) -> bool:
+    """Tell why instances are not as they are wished; return whether there is a reason."""
+    why = (remote.why(app, path) for path in paths)
+    # What many wait for is told once; what a script said may have many lines.
+    lines = dict.fromkeys(f"{one['path']} {one['text']}" for reasons in why for one in reasons)
+    for line in lines:
+        click.echo("  waiting  " + line.replace("\n", "\n" + " " * 11), err=True)
+    return bool(lines)
 
 
 # What a node reports before it knows what to run.
