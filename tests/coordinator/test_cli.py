@@ -205,6 +205,34 @@ def test_fmt_rewrites_nothing_that_it_cannot_read(run, broken):
     assert (broken / "graph" / "main.graph").read_text() == before
 
 
+def test_output_that_finds_no_room_is_told_in_words(tmp_path):
+    for arguments in (["check", "--json", WEB_CLUSTER], ["--help"]):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                command(*arguments), stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
+            )
+
+        assert done.returncode == 2
+        assert (
+            done.stderr == "error: cannot write: No space left on device; make room on the disk\n"
+        )
+
+
+def test_ctrl_c_while_it_is_loaded_ends_it_in_silence():
+    cut = (
+        "import sys\n"
+        "class Cut:\n"
+        "    def find_spec(self, name, *more):\n"
+        "        if name == 'fieldconf_coordinator.cli.applications': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Cut())\n"
+    )
+    python, option, boot, *rest = command("--version")
+
+    done = subprocess.run([python, option, cut + boot, *rest], capture_output=True, timeout=60)
+
+    assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"")
+
+
 # -- without a coordinator
 
 

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 # The packages need not be installed; where they are, this is the same code.
 _BOOT = (
     "import sys; sys.path[:0] = sys.argv.pop(1).split(':'); "
-    "from fieldconf_coordinator.cli.main import main; main()"
+    "from fieldconf_coordinator.cli.entry import main; main()"
 )
 _PARTS = ("coordinator", "microagent", "dsl", "targets", "firmware-images")
 _PATHS = ":".join(str(ROOT / part) for part in _PARTS)

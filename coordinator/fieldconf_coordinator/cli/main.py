@@ -6,7 +6,10 @@ need when they run, so that ``fieldconf check`` does not wait for a broker's lib
 Exit status: 0 done; 1 refused, or something is wrong with what was given; 2 it could not be run.
 """
 
+import errno
+import os
 import sys
+from typing import NoReturn
 
 import click
 
@@ -67,6 +70,14 @@ for _module in _MODULES:
         group.add_command(_command)
 
 
+def _cannot_write(error: OSError) -> NoReturn:
+    """End when the disk under our output is full, or gone."""
+    click.echo(f"error: cannot write: {error.strerror}; make room on the disk", err=True)
+    # What is left in the buffer cannot be written either; Python would complain at its end.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(COULD_NOT_RUN)
+
+
 def main() -> None:
     """Run the command of this process's arguments and exit."""
     try:
@@ -83,4 +94,8 @@ def main() -> None:
         # Somebody piped us into `head`; Python would complain once more at its end.
         sys.stderr.close()
         sys.exit(1)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise
+        _cannot_write(error)
     sys.exit(status if isinstance(status, int) else 0)
