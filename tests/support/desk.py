@@ -2,6 +2,7 @@
 
 import random
 
+from fieldconf_coordinator.core import rows
 from fieldconf_coordinator.core.fleet import Fleet
 from fieldconf_dsl import model
 from fieldconf_microagent import codec, envelope, topics
@@ -58,6 +59,13 @@ def web_template(webs=2, version="1.0", extra=(), **more):
     return template(web_graph(), [*instances, *extra], version=version, **more)
 
 
+def _written(effect):
+    """Return an effect with the row that is written now; what it tells of may change any time."""
+    if effect[0] != "store" or effect[3] is None:
+        return effect
+    return (*effect[:3], rows.of(effect[2], effect[3]))
+
+
 class Desk:
     """A fleet, the retained messages, the rows, and a clock."""
 
@@ -89,7 +97,7 @@ class Desk:
         return self.start()
 
     def take(self):
-        effects = self.fleet.take()
+        effects = [_written(effect) for effect in self.fleet.take()]
         for effect in effects:
             if effect[0] == "store":
                 _, table, key, row = effect

@@ -7,6 +7,7 @@ before anything of it is sent, machines as `support.world.Node`. `Faults` does h
 
 import random
 
+from fieldconf_coordinator.core import rows
 from fieldconf_coordinator.core.fleet import Fleet
 from fieldconf_microagent import codec, states, topics
 from support.world import DOMAIN, Node, World
@@ -107,12 +108,12 @@ class Coordinator:
         stores = [effect for effect in effects if effect[0] == "store"]
         if stores and self._dies("die_before"):
             return
-        for _, table, key, row in stores:
+        for _, table, key, what in stores:
             by_key = self.rows.setdefault(table, {})
-            if row is None:
+            if what is None:
                 by_key.pop(key, None)
             else:
-                by_key[key] = row
+                by_key[key] = rows.of(key, what)
         if stores and self._dies("die_after"):
             return
         for effect in effects:

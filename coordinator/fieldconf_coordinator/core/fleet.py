@@ -7,8 +7,8 @@ created, and before the caller of a request gets its answer.
 
 Effects are tuples:
 
-``("store", table, key, row)``
-    upsert, or delete where `row` is None; tables and columns are those of `rows`.
+``("store", table, key, what)``
+    upsert of the row that `rows.of` makes of `what`, or delete where that is None.
 ``("publish", topic, payload, qos, retain)``
     an empty payload with `retain` clears the topic.
 ``("create", node_id, settings)``, ``("destroy", …)``, ``("probe", …)``

@@ -1,14 +1,13 @@
 """The effects of the core, collected until somebody takes them.
 
 Store effects of one object are coalesced: whatever happened to it since the last `take` gives one
-row, written from what it is *then*. They come first, since they are committed first.
+row, made when it is written; see `rows.of`. They come first, since they are committed first.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from . import rows
 from .model import Application, Enrolled, Instance, Node, World
 
 Effect = tuple[Any, ...]
@@ -20,8 +19,8 @@ _CALLS_AT_ONCE = 250
 class Outbox:
     """Collects effects.
 
-    Rows and settings are made when they are taken and not before: for thousands of nodes at once
-    what is thrown away should not lie among what stays.
+    Rows are made when they are written, settings when they are taken, and not before: for thousands
+    of nodes at once what is thrown away should not lie among what stays.
     """
 
     def __init__(
@@ -114,17 +113,17 @@ class Outbox:
         deleted = {key for key, row in self._others.items() if row is None}
         for app_id, app in self._applications.items():
             if ("applications", app_id) not in deleted:
-                yield "store", "applications", app_id, rows.of_application(app)
+                yield "store", "applications", app_id, app
         for instance, app_id in self._instances.items():
             key = (app_id, instance.path)
             if ("instances", key) not in deleted or self._is_there(app_id, instance):
                 deleted.discard(("instances", key))
-                yield "store", "instances", key, rows.of_instance(app_id, instance)
+                yield "store", "instances", key, instance
         for node_id, node in self._nodes.items():
             if ("nodes", node_id) not in deleted:
-                yield "store", "nodes", node_id, rows.of_node(node)
+                yield "store", "nodes", node_id, node
         for node_id, one in self._enrolled.items():
-            yield "store", "enrolled", node_id, rows.of_enrolled(one)
+            yield "store", "enrolled", node_id, one
         for (table, key), row in self._others.items():
             if row is not None or (table, key) in deleted:
                 yield "store", table, key, row

@@ -1,8 +1,11 @@
 """Objects of the core ⇄ rows of the store.
 
+An effect names the object, and its row is made when it is written (`of`): the rows of thousands of
+new objects at once would take more memory than the objects.
+
 A row is a dictionary of None, bool, int, str, bytes, and sequences and dictionaries of them, some
-of which the core goes on using: nobody may change them. What is
-reported by nodes is not in it: haves are asked for again after a start.
+of which the core goes on using: nobody may change them. What is reported by nodes is not in it:
+haves are asked for again after a start.
 
 The triple of the newest have is written along with other changes of a node and at most every
 `SEEN_LAG_MS`, so it may lag behind. That is harmless: with an older triple the coordinator would
@@ -12,7 +15,7 @@ a newer one at every start.
 Strings that many rows have in common are interned: there may be tens of thousands.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from sys import intern
 from typing import Any
 
@@ -136,3 +139,21 @@ def to_node(row: Mapping[str, Any], app: Application, root: Instance) -> Node:
     node.duplicate = row["duplicate"]
     node.pubs = app.share(tuple((app_id, prefix) for app_id, prefix in row["pubs"]))
     return node
+
+
+_MAKERS: dict[type, Callable[[Any, Any], dict[str, Any]]] = {
+    Application: lambda key, app: of_application(app),
+    Instance: lambda key, instance: of_instance(key[0], instance),
+    Node: lambda key, node: of_node(node),
+    Enrolled: lambda key, one: of_enrolled(one),
+}
+
+
+def of(key: Any, what: Any) -> Mapping[str, Any]:
+    """Return the row that a ``store`` effect has written under `key`: `what` itself, or made of it.
+
+    Made of what that is *now*, so of nothing older than the effect.
+    """
+    make = _MAKERS.get(type(what))
+    row: Mapping[str, Any] = what if make is None else make(key, what)
+    return row

@@ -329,12 +329,12 @@ class Service:
         self.feed.restart(self.fleet.news)
         self.fleet.on_link(self._clock.now_ms(), self.connected)
 
-    def _know(self, table: str, node: Any, row: Mapping[str, Any] | None) -> None:
+    def _know(self, table: str, node: Any, what: Any) -> None:
         """Keep the key of a node that came, and drop what is kept of one that went."""
         if table not in ("nodes", "enrolled"):
             return
-        if row is not None:
-            self._keys[node] = row["key"]
+        if what is not None:
+            self._keys[node] = what.key
             login = self._login(node)
             self._logins_changed |= self._logins.get(node) != login
             self._logins[node] = login

@@ -13,7 +13,7 @@ The core decides what the rows mean (`rows`); columns stand here. A backup is th
 import fcntl
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 from sqlalchemy.types import TypeDecorator
 
+from ..core import rows
 from ..core.outbox import Effect
 from ..errors import StoreError
 
@@ -59,6 +60,7 @@ MIGRATIONS: dict[int, Callable[[Connection], None]] = {
 EVENTS_KEPT = 10_000
 _PRUNE_EVERY = 500
 _READ_AT_ONCE = 200
+_WRITTEN_AT_ONCE = 500
 
 
 class _Packed(TypeDecorator[Any]):
@@ -294,7 +296,7 @@ class Store:
             for schema in range(found or SCHEMA, SCHEMA):
                 MIGRATIONS[schema](connection)
             _METADATA.create_all(connection)
-            self._upsert(connection, "settings", [{"name": "schema", "value": SCHEMA}])
+            self._upsert(connection, "settings", [("schema", {"name": "schema", "value": SCHEMA})])
 
     def _schema(self, connection: Connection) -> int | None:
         settings = TABLES["settings"]
@@ -351,37 +353,38 @@ class Store:
         Raises:
             StoreError: none of them is; what was there before still is.
         """
-        upserts: dict[str, dict[Any, Mapping[str, Any]]] = {}
+        upserts: dict[str, dict[Any, Any]] = {}
         deletes: dict[str, dict[Any, None]] = {}
         events = []
         for effect in effects:
             if effect[0] == "store":
-                _, table, key, row = effect
+                _, table, key, what = effect
                 upserts.setdefault(table, {}).pop(key, None)
                 deletes.setdefault(table, {}).pop(key, None)
-                if row is None:
+                if what is None:
                     deletes[table][key] = None
                 else:
-                    upserts[table][key] = row
+                    upserts[table][key] = what
             elif effect[0] == "event":
                 events.append(effect)
         with self._words("save"), self._engine.begin() as connection:
             for table, keys in deletes.items():
                 self._delete(connection, table, list(keys))
-            for table, rows in upserts.items():
-                self._upsert(connection, table, list(rows.values()))
+            for table, whats in upserts.items():
+                self._upsert(connection, table, list(whats.items()))
             self._add_events(connection, events)
 
-    def _upsert(self, connection: Connection, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        if not rows:
-            return
+    def _upsert(self, connection: Connection, name: str, whats: Sequence[tuple[Any, Any]]) -> None:
+        """Write the rows of (key, what), some at a time: SQLAlchemy copies what it is given."""
         table = TABLES[name]
         statement = insert(table)
         others = {c.name: statement.excluded[c.name] for c in table.columns if not c.primary_key}
-        connection.execute(
-            statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=others),
-            rows,
+        upsert = statement.on_conflict_do_update(
+            index_elements=list(table.primary_key), set_=others
         )
+        for first in range(0, len(whats), _WRITTEN_AT_ONCE):
+            some = whats[first : first + _WRITTEN_AT_ONCE]
+            connection.execute(upsert, [rows.of(key, what) for key, what in some])
 
     def _delete(self, connection: Connection, name: str, keys: Sequence[Any]) -> None:
         if not keys:
@@ -399,9 +402,9 @@ class Store:
             return
         at = self._wall()
         names = ("kind", "application", "path", "node", "text")
-        rows = [{"at": at, **dict(zip(names, one[1:], strict=True))} for one in events]
-        connection.execute(_EVENTS.insert(), rows)
-        self._events_added += len(rows)
+        lines = [{"at": at, **dict(zip(names, one[1:], strict=True))} for one in events]
+        connection.execute(_EVENTS.insert(), lines)
+        self._events_added += len(lines)
         if self._events_added >= _PRUNE_EVERY:
             self._events_added = 0
             statement = "DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - :kept"
