@@ -1,6 +1,5 @@
 """What an image tells people of itself, in rows of (what, about it); never a secret."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,9 +41,9 @@ def partition(held: Mapping[str, bytes], content: bytes, where: FileSystem) -> R
 
 def settings(known: Mapping[str, Any]) -> Row:
     """Tell who the node is."""
+    urls = agent_files.brokers(known)
     parts = [
-        # Nobody needs a password in an address, but somebody will write one.
-        f"broker {re.sub('//.*@', '//', str(known.get('broker')))}",
+        f"broker{'s' * (len(urls) > 1)} {', '.join(urls)}",
         f"key with fingerprint {agent_files.fingerprint(known)}",
     ]
     if known.get("fleet"):
@@ -54,7 +53,7 @@ def settings(known: Mapping[str, Any]) -> Row:
 
 def network(known: Mapping[str, Any]) -> Row:
     """Tell how a board gets to the broker."""
-    if is_serial(known):
+    if agent_files.is_serial(known):
         text = "none; it speaks over a serial line, which 'fieldconf bridge' leads to the broker"
     elif known.get("wifi"):
         text = "Wi-Fi " + ", ".join(str(one[0]) for one in known["wifi"])
@@ -63,8 +62,3 @@ def network(known: Mapping[str, Any]) -> Row:
     else:
         text = 'none is named; for Wi-Fi the settings need "wifi": [[NAME, PASSWORD]]'
     return "network", text
-
-
-def is_serial(known: Mapping[str, Any]) -> bool:
-    """Return whether the node reaches its broker over a serial line."""
-    return str(known.get("broker")).startswith("serial:")

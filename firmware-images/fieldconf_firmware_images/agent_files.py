@@ -54,9 +54,20 @@ def for_board(settings: Mapping[str, Any], in_a_folder: bool = False) -> dict[st
         ImageError: the settings are refused, or the compiler is not there.
     """
     main = _MAIN_OF_A_FOLDER if in_a_folder else _MAIN
-    if settings.get("broker") == "serial:":
+    if is_serial(settings):
         main = _ON_A_LINE + main
     return {SETTINGS: settings_file(settings), "main.py": main.encode(), **agent()}
+
+
+def brokers(settings: Mapping[str, Any]) -> list[str]:
+    """Return the URLs of the brokers that settings name, perhaps unchecked ones."""
+    found = settings.get("broker")
+    return [str(url) for url in (found if isinstance(found, list) else [found])]
+
+
+def is_serial(settings: Mapping[str, Any]) -> bool:
+    """Return whether the node reaches its broker over a serial line."""
+    return any(url.startswith("serial:") for url in brokers(settings))
 
 
 def settings_file(settings: Mapping[str, Any]) -> bytes:

@@ -55,7 +55,7 @@ def build(
     """
     if board.flashing.method == "none":
         return _for_linux(board, settings, package)
-    if board.network == ("none",) and not about.is_serial(settings):
+    if board.network == ("none",) and not agent_files.is_serial(settings):
         raise ImageError(
             f"{board.title} has no network: it speaks over its serial line, which the gateway "
             "bridges; give it the broker serial:"

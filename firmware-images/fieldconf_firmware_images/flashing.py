@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import flash_esp, flash_repl, flash_uf2, ports
+from . import agent_files, flash_esp, flash_repl, flash_uf2, ports
 from .boards import Board
 from .flash_errors import FlashError, LineLost, NoSense
 from .image import Image
@@ -148,7 +148,8 @@ def _line(order: Order, port: str, baud: int) -> OpenLine:
 
 def _is_bridged(image: Image) -> bool:
     settings = json.loads(image.files.get(flash_repl.SETTINGS, b"{}"))
-    return str(settings.get("broker")).startswith("serial:")
+    bridged: bool = agent_files.is_serial(settings)
+    return bridged
 
 
 def _tell_outcome(outcome: flash_repl.Outcome, tell: Tell) -> None:

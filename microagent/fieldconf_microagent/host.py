@@ -223,7 +223,7 @@ class Host:
         now = self._now_ms()
         pause_ms = self._reconnect.pause_ms(now, self._random_below(1000) / 1000)
         self._connect_at = now + pause_ms
-        self._log("warning", "no broker: %s; next attempt in %d ms" % (reason, pause_ms))
+        self._log("warning", "no broker at %s; next attempt in %d ms" % (reason, pause_ms))
         self._slots = {}
         if self.agent.up:
             self.agent.on_link(now, False)

@@ -47,6 +47,7 @@ class MqttLink:
         else:
             door = host
         port = 0 if tls else port
+        self._url = url
         self._client_of = (door, port, client_id, keepalive_s, user, password)
         self._max_payload = max_payload
         self.dropped = 0
@@ -148,7 +149,7 @@ class MqttLink:
         if kind == "closed":
             self._client = None
             self._up = False
-            return ("down", event[1])
+            return ("down", self._url + ": " + event[1])
         if kind == "skipped":
             self.dropped += 1
         return None

@@ -7,7 +7,8 @@ attempt to connect runs in a thread of its own, since it may take long.
 Contract of a link (`link_mqtt` fulfils it too): after `connect`, `poll` returns events:
 
 * ``("up",)``: the broker has accepted the connection
-* ``("down", reason)``: it ended, or the attempt failed; only now `connect` may be called again
+* ``("down", reason)``: it ended, or the attempt failed; only now `connect` may be called again.
+  The reason begins with the broker's URL
 * ``("subscribed",)``: one call of `subscribe` is acknowledged
 * ``("message", topic, payload)``
 * ``("acked", token)``: the QoS-1 publish that returned this token has arrived at the broker
@@ -112,6 +113,7 @@ class PahoLink:
         ca_file: str | None = None,
         max_payload: int = 1 << 20,
     ) -> None:
+        self._url = url
         self._host, self._port, self._tls = split_url(url)
         self._client_id = client_id
         self._keepalive_s = keepalive_s
@@ -288,7 +290,7 @@ class PahoLink:
 
     def _down(self, reason: str) -> None:
         client, self._client, self._up = self._client, None, False
-        self._events.append(("down", reason))
+        self._events.append(("down", f"{self._url}: {reason}"))
         if client is not None and (sock := client.socket()) is not None:
             sock.close()
 

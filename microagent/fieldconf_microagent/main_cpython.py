@@ -19,6 +19,7 @@ from .fetch import Fetcher
 from .host import Host, assemble
 from .installer_previews import PreviewingAgent
 from .link_paho import PahoLink
+from .link_several import SeveralLinks
 from .messages import FORMAT
 from .runner_process import LIMIT, ProcessRunner
 from .store import Store
@@ -93,10 +94,15 @@ def _on_end(handler: Callable[..., object]) -> None:
         signal.signal(number, handler)
 
 
-def make_link(known: dict[str, Any]) -> PahoLink:
+def make_link(known: dict[str, Any]) -> PahoLink | SeveralLinks:
     """Return the link that these settings ask for."""
+    links = [_link_to(url, known) for url in settings.brokers(known)]
+    return links[0] if len(links) == 1 else SeveralLinks(links)
+
+
+def _link_to(url: str, known: dict[str, Any]) -> PahoLink:
     return PahoLink(
-        known["broker"],
+        url,
         known["node"],
         known["keepalive"],
         known["user"] or None,

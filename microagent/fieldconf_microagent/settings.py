@@ -4,7 +4,9 @@
      "broker": "mqtt://127.0.0.1:1883", "user": null, "password": null, "ca": null,
      "keepalive": 60, "reconnect": 5000, "ip": null, "roots": [], "simulate": false}
 
-Only `node`, `key` and `broker` have to be given. `roots` are folders that the installer `file` may
+Only `node`, `key` and `broker` have to be given. `broker` may be a list of up to three URLs, of
+which the first that answers serves; their hosts may be names, also such as `gateway.local`, where
+the system resolves them. `roots` are folders that the installer `file` may
 write to, besides an instance's own; with `simulate` no step of any installer is run. On boards,
 `wifi` is a list of ``[network, password]``, which are tried one after the other, or `lan` holds the
 arguments of the board's `network.LAN`; a relative `ca` lies beside the settings. The file is
@@ -37,6 +39,7 @@ _FIELDS: "dict[str, tuple[type, Any, int, int]]" = {
     "reconnect": (int, 5000, 1, 300000),
     "ip": (str, "", 0, 64),
 }
+MOST_BROKERS = 3
 _SCHEMES = {"mqtt": 1883, "mqtts": 8883}
 _NAME = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 
@@ -88,8 +91,10 @@ def checked(content: "dict[str, Any]") -> "dict[str, Any]":
         SettingsError: a value is missing or refused.
     """
     settings = dict(content)
+    brokers(settings)
     for name in sorted(_FIELDS):
-        settings[name] = _value(name, settings.get(name))
+        if name != "broker":
+            settings[name] = _value(name, settings.get(name))
     for name in ("domain", "node"):
         if not all(c in _NAME for c in settings[name]):
             raise SettingsError("%r must consist of A-Z a-z 0-9 _ -" % name)
@@ -97,8 +102,24 @@ def checked(content: "dict[str, Any]") -> "dict[str, Any]":
         settings["key"] = binascii.unhexlify(settings["key"])
     except ValueError:
         raise SettingsError("'key' must be 64 hexadecimal digits")
-    split_url(settings["broker"])
     return settings
+
+
+def brokers(settings: "dict[str, Any]") -> "list[str]":
+    """Return the URLs of the brokers that settings name, in the order they are tried first.
+
+    Raises:
+        SettingsError: there is none, there are too many, or one is no such address.
+    """
+    found = settings.get("broker")
+    found = list(found) if isinstance(found, (list, tuple)) else [found]
+    if not 0 < len(found) <= MOST_BROKERS:
+        raise SettingsError("'broker' must be one URL, or up to %d in a list" % MOST_BROKERS)
+    for url in found:
+        port = split_url(_value("broker", url))[1]
+        if not port and len(found) > 1:
+            raise SettingsError("'broker' must be %r alone: a serial line is the only one" % url)
+    return found
 
 
 def split_url(url: str) -> "tuple[str, int, bool]":
@@ -111,6 +132,9 @@ def split_url(url: str) -> "tuple[str, int, bool]":
     """
     if url.startswith("serial:"):
         return url, 0, False
+    if "@" in url:
+        # Not shown: there may be a password in it.
+        raise SettingsError("no user in 'broker': 'user' and 'password' are settings of their own")
     scheme, found, rest = url.partition("://")
     rest = rest.rstrip("/")
     if scheme not in _SCHEMES or not found:

@@ -60,10 +60,20 @@ def _is_board() -> bool:
     return hasattr(machine, "reset_cause")
 
 
-def _link(known: "dict[str, Any]", folder: str) -> MqttLink:
+def _link(known: "dict[str, Any]", folder: str) -> "Any":
+    links = [_link_to(url, known, folder) for url in settings.brokers(known)]
+    if len(links) == 1:
+        return links[0]
+    # Only now: most nodes have one broker.
+    from .link_several import SeveralLinks
+
+    return SeveralLinks(links)
+
+
+def _link_to(url: str, known: "dict[str, Any]", folder: str) -> MqttLink:
     ca = known["ca"] and (known["ca"] if known["ca"][0] == "/" else folder + "/" + known["ca"])
     return MqttLink(
-        known["broker"],
+        url,
         known["node"],
         known["keepalive"],
         known["user"] or None,
@@ -75,7 +85,7 @@ def _link(known: "dict[str, Any]", folder: str) -> MqttLink:
 def _host(
     folder: str,
     known: "dict[str, Any]",
-    link: MqttLink,
+    link: "Any",
     fetcher: "Recipes",
     steps: "type[Steps]",
     clock: compat.Clock,

@@ -108,6 +108,20 @@ def test_an_image_of_a_node_that_is_there_names_the_way_to_another_key(run, tmp_
     assert "hint: 'fieldconf image … --anew' gives it another key" in err
 
 
+def test_a_node_may_know_up_to_three_brokers(run, tmp_path):
+    out, words = tmp_path / "barn.json", ["--broker", "mqtt://gateway.local", "--broker"]
+
+    run("enrol", "barn", *words, "mqtt://10.0.0.2:1884", "-o", out)
+
+    known = json.loads(out.read_text())
+    assert known["broker"] == ["mqtt://gateway.local", "mqtt://10.0.0.2:1884"]
+    err = run("enrol", "barn", "--anew", *words, "http://x", "-o", out)[2]
+    assert "'http://x' must be mqtt://host:port or mqtts://host:port" in err
+    noted = run("enrol", "stall", "--broker", "mqtt://localhost", "--broker", "mqtt://[::1]")[2]
+    assert "for the broker at mqtt://localhost or mqtt://[::1], which is this box only" in noted
+    assert "at most 3" in run("enrol", "hut", *(words[:2] * 4))[2]
+
+
 def test_what_to_do_next_depends_on_the_machine(run, tmp_path):
     pi, shed = tmp_path / "pi.json", tmp_path / "shed.json"
 

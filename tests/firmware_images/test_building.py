@@ -223,8 +223,12 @@ def test_summary_tells_what_is_inside_but_no_secrets(agent):
     assert "key with fingerprint " in told
     assert KEY not in told and "hunter2" not in told
 
-    told = "\n".join(build("unix", broker="mqtt://n7:hunter2@gateway:1883").summary())
-    assert "broker mqtt://gateway:1883, " in told and "hunter2" not in told
+    told = "\n".join(build("unix", broker=["mqtt://gateway:1883", "mqtt://g.local"]).summary())
+    assert "brokers mqtt://gateway:1883, mqtt://g.local, " in told
+    with pytest.raises(ImageError) as caught:
+        build("unix", broker="mqtt://n7:hunter2@gateway:1883")
+    assert "'user' and 'password' are settings of their own" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
 
 
 def test_board_without_a_network_speaks_over_its_line(agent):

@@ -277,6 +277,13 @@ def test_nobody_is_enrolled_when_the_image_cannot_be_made(desk, fleet):
     assert enrolled(fleet) == {} and not (desk / "out").exists()
 
 
+def test_several_brokers_stand_in_the_image(desk):
+    status, said = run(desk, "unix", "--broker", "mqtt://a.local", "--broker", "mqtt://10.0.0.1")
+
+    assert status == 0, said
+    assert "brokers mqtt://a.local, mqtt://10.0.0.1, key" in said
+
+
 def test_settings_whose_broker_is_this_box_only_are_noted(desk):
     (desk / "n7.json").write_text(json.dumps({**settings(), "broker": "mqtt://127.0.0.1:1883"}))
 

@@ -4,13 +4,16 @@ The stand-ins answer as the documentation of MicroPython says; how real ports di
 but a real port.
 """
 
+import contextlib
 import json
+import os
 import subprocess
 import sys
 import types
 
 import pytest
 
+from fieldconf_coordinator.brokers.embedded import EmbeddedBroker
 from fieldconf_microagent import board
 from support import boards, interpreters, waiting
 
@@ -221,20 +224,54 @@ def test_compiled_agent_brings_up_the_network_of_its_settings(tmp_path):
     settings = {"node": "n1", "key": "07" * 32, "broker": "mqtt://127.0.0.1:1"}
     (tmp_path / "settings.json").write_text(json.dumps({**settings, "wifi": [["home", "x"]]}))
     output = tmp_path / "output"
+    with started([interpreters.find("micropython"), "main.py"], tmp_path, output):
+        waiting.until(lambda: "no broker at mqtt://127.0.0.1:1: " in output.read_text())
+    assert output.read_text().startswith("info: network: 127.0.0.1")
+
+
+@contextlib.contextmanager
+def started(command, folder, output):
+    """Run an agent's process, which writes to a file."""
     with output.open("wb") as file:
         process = subprocess.Popen(
-            [interpreters.find("micropython"), "main.py"],
-            cwd=tmp_path,
+            command,
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(interpreters.PACKAGES)},
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,
         )
     try:
-        waiting.until(lambda: "no broker" in output.read_text())
+        yield
     finally:
         process.kill()
         process.wait()
-    assert output.read_text().startswith("info: network: 127.0.0.1")
+
+
+@pytest.mark.parametrize("place", ["board", "linux"])
+def test_agent_finds_the_one_of_its_brokers_that_is_there(tmp_path, place):
+    """The last of three is there, then it is not, and each is named."""
+    command = [sys.executable, "-m", "fieldconf_microagent", "--dir", str(tmp_path)]
+    if place == "board":
+        boards.copy_agent(tmp_path / "lib", "compiled")
+        (tmp_path / "main.py").write_text(boards.MAIN % boards.PATH)
+        command = [interpreters.find("micropython"), "main.py"]
+    output, broker = tmp_path / "output", EmbeddedBroker(tmp_path / "broker")
+    broker.start()
+    urls = ["mqtt://127.0.0.1:1", "mqtt://nobody.invalid", broker.url]
+    settings = {"node": "n1", "key": "07" * 32, "reconnect": 10, "broker": urls}
+    (tmp_path / "settings.json").write_text(json.dumps(settings))
+
+    def tried():
+        lines = output.read_text().splitlines()
+        return [line for line in lines if all(url + ": " in line for url in urls)]
+
+    with started(command, tmp_path, output):
+        try:
+            waiting.until(lambda: "connected to the broker" in output.read_text())
+        finally:
+            broker.stop()
+        waiting.until(tried, 60)
 
 
 def test_refused_settings_are_told_in_words(tmp_path):

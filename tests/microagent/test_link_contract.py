@@ -7,6 +7,7 @@ import pytest
 
 from fieldconf_microagent.link_mqtt import MqttLink
 from fieldconf_microagent.link_paho import PahoLink
+from fieldconf_microagent.link_several import SeveralLinks
 from support import brokers
 
 WILL = ("t/x/live", b"gone")
@@ -174,6 +175,32 @@ def test_nobody_listening_is_told_as_down(client, broker):
 
     assert alone.expect("down")[1]
     link.close()
+
+
+def test_the_next_of_several_brokers_serves_where_one_does_not(client, broker):
+    kind = type(client("living").link)
+    nobody = f"mqtt://127.0.0.1:{free_port()}"
+    links = [
+        kind(url, "choosy", keepalive_s=5) for url in (nobody, "mqtt://no.invalid", broker.url)
+    ]
+    several = SeveralLinks(links)
+    choosy = Client(several)
+    several.connect(WILL)
+    choosy.expect("up")
+    choosy.subscribed("t/choosy")
+    assert several.address() == "127.0.0.1"
+
+    token = several.publish("t/choosy", b"x", 1, False)
+    assert choosy.expect("acked", token)
+    assert choosy.expect("message") == ("message", "t/choosy", b"x")
+    several.close()
+
+    several = SeveralLinks([kind(nobody, "n"), kind("mqtt://no.invalid", "n")])
+    several.connect(WILL)
+    reason = Client(several).expect("down")[1]
+    assert reason.startswith(nobody + ": ")
+    assert "; mqtt://no.invalid: " in reason
+    several.close()
 
 
 def free_port():

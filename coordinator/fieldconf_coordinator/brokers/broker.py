@@ -92,9 +92,7 @@ class BrokerLink:
         elif event[0] == "down":
             pause_ms = self._reconnect.pause_ms(now, random.random())
             self._connect_at = now + pause_ms
-            _log.warning(
-                "no broker at %s: %s; next attempt in %d ms", self._url, event[1], pause_ms
-            )
+            _log.warning("no broker at %s; next attempt in %d ms", event[1], pause_ms)
             was_up, self._is_up = self._is_up, False
             return [("link", False)] if was_up else []
         return []

@@ -19,7 +19,7 @@ from fieldconf_microagent import states
 from ..errors import RequestError
 from . import completing, contexts
 from .client import Place
-from .remote import Remote
+from .remote import Broker, Remote
 
 COULD_NOT_RUN = 2
 _LOOK_S = 0.1
@@ -103,6 +103,25 @@ def _said(context: click.Context, name: str) -> str:
 def json_option(command: F) -> F:
     """Add ``--json``."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def broker_option(text: str) -> Callable[[F], F]:
+    """Return what adds ``--broker``, which the command gets as settings hold it."""
+    return click.option(
+        "--broker",
+        metavar="URL",
+        multiple=True,
+        callback=_brokers,
+        help=f"{text} May be given three times: the first that answers serves.",
+    )
+
+
+def _brokers(
+    context: click.Context, parameter: click.Parameter, urls: tuple[str, ...]
+) -> Broker | None:
+    if len(urls) > 1:
+        return list(urls)
+    return urls[0] if urls else None
 
 
 def app_option(command: F) -> F:

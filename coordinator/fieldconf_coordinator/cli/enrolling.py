@@ -5,15 +5,14 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import click
 
 from . import completing
-from .common import examples, json_option, print_json, remote_option
-from .remote import Remote
+from .common import broker_option, examples, json_option, print_json, remote_option
+from .identities import is_loopback, urls_of
+from .remote import Broker, Remote
 
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # Where an agent can simply be run.
 _BOXES = ("linux", "unix")
 
@@ -32,9 +31,7 @@ _BOXES = ("linux", "unix")
 @click.option(
     "--tag", "tags", multiple=True, help="What it can be found by; more than one is fine."
 )
-@click.option(
-    "--broker", metavar="URL", help="The broker as seen from there. [default: this one's]"
-)
+@broker_option("The broker as seen from there. [default: this one's]")
 @click.option("--join", is_flag=True, help="Whoever shows up with it has to be approved.")
 @click.option("--approve", is_flag=True, help="Accept the one that joined; it makes its own key.")
 @click.option("--anew", is_flag=True, help="Another key; whoever has the former is out.")
@@ -52,7 +49,7 @@ def enrol(
     node: str,
     board: str,
     tags: tuple[str, ...],
-    broker: str | None,
+    broker: Broker | None,
     join: bool,
     approve: bool,
     anew: bool,
@@ -111,7 +108,6 @@ def _hand_over(
 ) -> None:
     """Give the settings to whoever asked; they are not to be had again."""
     settings = told["settings"]
-    host = urlsplit(settings["broker"]).hostname
     if out is not None:
         save(settings, out)
     if as_json:
@@ -123,8 +119,9 @@ def _hand_over(
         click.echo(f"{told['id']} is enrolled; {out} holds its key, which is not shown again")
         for line in _next(told["id"], out, join, told.get("board") or board):
             click.echo(line)
-    if host in _LOOPBACK:
-        text = f"it will look for the broker at {settings['broker']}, which is this box only"
+    if is_loopback(settings["broker"]):
+        shown = " or ".join(urls_of(settings["broker"]))
+        text = f"it will look for the broker at {shown}, which is this box only"
         click.echo(f"note: {text}; for another machine name it with --broker", err=True)
 
 

@@ -11,11 +11,11 @@ import click
 
 from ..errors import RequestError
 from .client import NOT_ASKED, Client, Place
-from .common import examples, place_of, place_options
+from .common import broker_option, examples, place_of, place_options
 from .enrolling import save
 from .identities import Enrolling
 from .images import build, image_options
-from .remote import Remote, Row
+from .remote import Broker, Remote, Row
 
 # What is over sooner needs no bar.
 _BAR_AFTER_S = 1.0
@@ -37,7 +37,7 @@ _PATIENCE_S = 90.0
     help="Which board it is; without, any that runs MicroPython already.",
 )
 @image_options
-@click.option("--broker", metavar="URL", help="The broker as the node reaches it.")
+@broker_option("The broker as the node reaches it.")
 @click.option("--anew", is_flag=True, help="It is enrolled: give it another key.")
 @click.option("--baud", type=click.IntRange(300), help="Speed of the line.")
 @click.option("--wait/--no-wait", default=True, help="Wait until the node says hello.")
@@ -58,7 +58,7 @@ def flash(
     files_only: bool,
     sha256: str | None,
     flash_size: int | None,
-    broker: str | None,
+    broker: Broker | None,
     anew: bool,
     baud: int | None,
     wait: bool,
@@ -141,7 +141,7 @@ class Keeping(Remote):
         return cls(Client(place), folder)
 
     def enrol(
-        self, node: str, board: str, tags: Sequence[str], join: bool, broker: str | None
+        self, node: str, board: str, tags: Sequence[str], join: bool, broker: Broker | None
     ) -> Row:
         file = _file(self._folder, node)
         settings = json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
@@ -159,7 +159,7 @@ class Keeping(Remote):
             return False
         return bool(found["enrolment"] == settings["enrolment"])
 
-    def enrol_anew(self, node: str, broker: str | None) -> Row:
+    def enrol_anew(self, node: str, broker: Broker | None) -> Row:
         return self._kept(super().enrol_anew(node, broker))
 
     def _kept(self, told: Row) -> Row:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from fieldconf_firmware_images.errors import ImageError
 
-from .remote import Remote
+from .remote import Broker, Remote
 
 if TYPE_CHECKING:
     from fieldconf_firmware_images.boards import Board
@@ -33,7 +33,7 @@ class Enrolling:
 
     find: Callable[[], Remote]
     anew: bool
-    broker: str | None
+    broker: Broker | None
 
 
 def read(file: Path | None, node: str | None) -> Settings:
@@ -91,8 +91,8 @@ def complete(board: "Board", known: Settings, enrolling: Enrolling) -> Settings:
     found = broker or remote.client.get("/status")["broker"]["url"]
     if is_out_of_reach(board, found):
         raise ImageError(
-            f"the broker is at {found}, which is this box only; say how {board.title} reaches it: "
-            "--broker mqtt://HOST:PORT"
+            f"the broker is at {' or '.join(urls_of(found))}, which is this box only; "
+            f"say how {board.title} reaches it: --broker mqtt://HOST:PORT"
         )
     if enrolling.anew:
         told = remote.enrol_anew(known["node"], broker)
@@ -102,13 +102,24 @@ def complete(board: "Board", known: Settings, enrolling: Enrolling) -> Settings:
     return {**given, **known, **{name: given[name] for name in _IDENTITY}}
 
 
-def is_out_of_reach(board: "Board", broker: str | None) -> bool:
+def urls_of(broker: Broker | None) -> list[str]:
+    """Return the URLs of the brokers that settings name."""
+    return [broker] if isinstance(broker, str) else list(broker or ())
+
+
+def is_loopback(broker: Broker | None) -> bool:
+    """Tell whether settings name brokers of this box alone."""
+    urls = urls_of(broker)
+    return bool(urls) and all(urlsplit(url).hostname in _LOOPBACK for url in urls)
+
+
+def is_out_of_reach(board: "Board", broker: Broker | None) -> bool:
     """Tell whether a broker is on this box, but the board is not."""
     # A folder is likely to stay on this box.
-    return board.flashing.method != "copy" and urlsplit(broker or "").hostname in _LOOPBACK
+    return board.flashing.method != "copy" and is_loopback(broker)
 
 
-def _broker(board: "Board", known: Mapping[str, Any], enrolling: Enrolling) -> str | None:
+def _broker(board: "Board", known: Mapping[str, Any], enrolling: Enrolling) -> Broker | None:
     """Return how the node reaches the broker; None: as the coordinator does."""
     if board.network == ("none",):
         return enrolling.broker or known.get("broker") or "serial:"

@@ -12,8 +12,8 @@ import click
 
 from ..errors import RequestError
 from . import identities
-from .common import examples, json_option, place_of, place_options, print_json
-from .remote import Remote
+from .common import broker_option, examples, json_option, place_of, place_options, print_json
+from .remote import Broker, Remote
 
 if TYPE_CHECKING:
     from fieldconf_firmware_images.boards import Board
@@ -82,7 +82,7 @@ def image_options(command: F) -> F:
 )
 @click.argument("board", shell_complete=_boards)
 @image_options
-@click.option("--broker", metavar="URL", help="The broker as the node reaches it.")
+@broker_option("The broker as the node reaches it.")
 @click.option(
     "--wifi", multiple=True, metavar="NAME", help="A network to join; its password is asked for."
 )
@@ -110,7 +110,7 @@ def image(
     files_only: bool,
     sha256: str | None,
     flash_size: int | None,
-    broker: str | None,
+    broker: Broker | None,
     wifi: tuple[str, ...],
     anew: bool,
     package: str | None,
@@ -228,7 +228,8 @@ def _complete(
             error.hint = f"'{command} … --anew' gives it another key; the former is void then"
         raise
     if identities.is_out_of_reach(kind, found["broker"]):
-        text = f"it will look for the broker at {found['broker']}, which is this box only"
+        shown = " or ".join(identities.urls_of(found["broker"]))
+        text = f"it will look for the broker at {shown}, which is this box only"
         click.echo(f"note: {text}; say how it gets there: {command} … --broker URL", err=True)
     return found
 

@@ -17,6 +17,10 @@ Row = dict[str, Any]
 _LEFT_OUT = ("revision", "description")
 
 
+#: Where a node finds its broker: one URL, or a list of up to three.
+Broker = str | list[str]
+
+
 class Remote:
     """One coordinator."""
 
@@ -148,7 +152,7 @@ class Remote:
         return found
 
     def enrol(
-        self, node: str, board: str, tags: Sequence[str], join: bool, broker: str | None
+        self, node: str, board: str, tags: Sequence[str], join: bool, broker: Broker | None
     ) -> Row:
         """Make an identity and a key for a machine."""
         body: Row = {"id": node, "board": board, "tags": list(tags), "join": join}
@@ -157,9 +161,9 @@ class Remote:
         found: Row = self.client.create("/nodes", body)
         return found
 
-    def enrol_anew(self, node: str, broker: str | None) -> Row:
+    def enrol_anew(self, node: str, broker: Broker | None) -> Row:
         """Give an enrolled machine another key."""
-        body = {} if broker is None else {"broker": broker}
+        body: Row = {} if broker is None else {"broker": broker}
         found: Row = self.client.create(f"/nodes/{part(node)}/enrolment", body)
         return found
 

@@ -5,7 +5,7 @@ A key leaves the coordinator once, in the answer to the request that made it.
 
 from typing import Any
 
-from fieldconf_microagent.settings import SettingsError, split_url
+from fieldconf_microagent.settings import MOST_BROKERS, SettingsError, brokers
 
 from ..core.model import Enrolled
 from ..service.service import Service
@@ -15,6 +15,9 @@ from .envelope import Refusal
 from .routes import Call, Route
 from .routes_fleet import NODE, TAG
 from .schemas import items, mapping, record, text
+
+#: One URL, or a list of some.
+Broker = str | list[str]
 
 _ID = text(32, pattern=r"^[A-Za-z0-9_-]+$")
 _ENROLLED = record(
@@ -32,7 +35,13 @@ _ASKED = record(
     board={**text(64), "description": "kind of board, such as esp32"},
     tags=items(TAG, 50),
     join={**YES_NO, "description": "it has to be approved once it was heard"},
-    broker={**text(256), "description": "URL of the broker as seen from there"},
+    broker={
+        **items(text(256), MOST_BROKERS),
+        **text(256),
+        "type": ["string", "array"],
+        "description": "URL of the broker as seen from there, or a list of such; the first that "
+        "answers serves",
+    },
 )
 _GONE = record("id", id=_ID)
 
@@ -73,22 +82,22 @@ def _enrol_anew(service: Service, now: int, asked: questions.Asked) -> dict[str,
     return _told(service, service.fleet.pool_at(now).enrol_anew(asked["node"]), asked["broker"])
 
 
-def _told(service: Service, one: Enrolled, broker: str | None) -> dict[str, Any]:
+def _told(service: Service, one: Enrolled, broker: Broker | None) -> dict[str, Any]:
     settings = dict(service.home_of(one))
     if broker is not None:
         settings["broker"] = broker
     return {"id": one.id, "enrolment": one.enrolment, "settings": settings}
 
 
-def _check_broker(url: str | None) -> None:
+def _check_broker(broker: Broker | None) -> None:
     """Refuse what agents would refuse, before a key is made.
 
     Raises:
         Refusal: 422.
     """
     try:
-        if url is not None:
-            split_url(url)
+        if broker is not None:
+            brokers({"broker": broker})
     except SettingsError as error:
         raise Refusal(422, "bad-broker", str(error), "/broker") from error
 

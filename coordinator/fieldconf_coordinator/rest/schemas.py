@@ -63,15 +63,21 @@ _NAMES = {
     "null": "null",
 }
 
+
+def _fits(kind: Any, value: Any, most: int) -> bool:
+    """Tell whether a value is of another kind, which the word does not concern, or short enough."""
+    return not isinstance(value, kind) or len(value) <= most
+
+
 # word → tells whether a value keeps to it, what is said if not
 _WORDS: dict[str, tuple[Callable[[Any, Any], bool], str]] = {
     "enum": (lambda value, those: value in those, "one of {0}"),
-    "maxLength": (lambda value, most: len(value) <= most, "at most {0} characters"),
+    "maxLength": (lambda value, most: _fits(str, value, most), "at most {0} characters"),
     "minLength": (lambda value, least: len(value) >= least, "at least {0} characters"),
     "pattern": (lambda value, form: bool(re.search(form, value)), "a text like {0}"),
     "minimum": (lambda value, least: value >= least, "at least {0}"),
     "maximum": (lambda value, most: value <= most, "at most {0}"),
-    "maxItems": (lambda value, most: len(value) <= most, "at most {0} of them"),
+    "maxItems": (lambda value, most: _fits(list, value, most), "at most {0} of them"),
     "minItems": (lambda value, least: len(value) >= least, "at least {0} of them"),
     "maxProperties": (lambda value, most: len(value) <= most, "at most {0} of them"),
 }

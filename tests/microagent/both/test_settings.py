@@ -42,6 +42,26 @@ def test_what_is_wrong_is_told_with_file_and_key(tmp_path):
         assert name in told or repr(value) in told, told
 
 
+def _brokers_of(value):
+    given = dict(GIVEN)
+    given["broker"] = value
+    return settings.brokers(settings.checked(given))
+
+
+def test_there_may_be_up_to_three_brokers(tmp_path):
+    assert _brokers_of("mqtt://gateway") == ["mqtt://gateway"]
+    several = ["mqtt://gateway.local", "mqtts://10.0.0.1:8884", "mqtt://[fe80::1]:1883"]
+    assert _brokers_of(several) == several
+
+    assert "up to 3" in refused(_brokers_of, [])
+    several.append("mqtt://d")
+    assert "up to 3" in refused(_brokers_of, several)
+    assert "'x:1'" in refused(_brokers_of, ["mqtt://a", "x:1"])
+    assert "must be text" in refused(_brokers_of, ["mqtt://a", 7])
+    assert "of their own" in refused(_brokers_of, "mqtt://me:secret@gateway")
+    assert "alone" in refused(_brokers_of, ["mqtt://a", "serial:"])
+
+
 def test_a_new_key_is_made_of_the_former_one_and_the_rest_stays(tmp_path):
     path = written(tmp_path, json.dumps(GIVEN).encode())
 

@@ -21,14 +21,21 @@ function plain(properties) {
 }
 
 function brokerField() {
-  const input = plain({ type: "url", placeholder: "mqtt://gateway:1883" });
-  return [input, field("Broker", input, "As seen from the machine. Empty: as this coordinator calls it.")];
+  const input = plain({ inputmode: "url", placeholder: "mqtt://gateway:1883" });
+  return [input, field("Broker", input, "As seen from the machine; up to three, set apart by blanks, of which the first that answers serves. Empty: as this coordinator calls it.")];
+}
+
+/** Return what was filled in as settings hold it: one URL, or several. */
+function brokerOf(input) {
+  const urls = words(input.value);
+  return urls.length > 1 ? urls : urls.join("");
 }
 
 /** Warn where the machine would look for the broker on itself. */
-function brokerNote(url) {
-  if (!LOOPBACK.test(url.replace(/^\w+:\/\//, ""))) return null;
-  return h("div", { class: "note wait" }, `It will look for the broker at ${url}, which is this box only. For another machine make another key, and name the broker as seen from there.`);
+function brokerNote(broker) {
+  const urls = [broker].flat();
+  if (!urls.every((url) => LOOPBACK.test(url.replace(/^\w+:\/\//, "")))) return null;
+  return h("div", { class: "note wait" }, `It will look for the broker at ${urls.join(" or ")}, which is this box only. For another machine make another key, and name the broker as seen from there.`);
 }
 
 /** Enrol a machine: make it an identity and a key. */
@@ -52,7 +59,7 @@ export function enrol(done = () => {}) {
       h("label", { class: "check" }, join, "Somebody else sets it up: it has to be approved once it was heard"),
     ),
     action: "Enrol",
-    perform: () => api.post("/nodes", { id: id.value.trim(), ...given({ board: board.value.trim(), tags: words(tags.value), broker: broker.value.trim() }), join: join.checked }),
+    perform: () => api.post("/nodes", { id: id.value.trim(), ...given({ board: board.value.trim(), tags: words(tags.value), broker: brokerOf(broker) }), join: join.checked }),
     done(made) {
       done(made);
       // After the dialog that asked is closed.
@@ -74,7 +81,7 @@ export function enrolAnew(id, board, done = () => {}) {
     body: h("div", null, h("p", { class: "section" }, "What will happen: a new key is made, and whoever has the former one is not heard any more. The machine needs the new settings to come back."), brokerPart),
     action: "Make another key",
     danger: true,
-    perform: () => api.post(`${urlOf(id)}/enrolment`, given({ broker: broker.value.trim() })),
+    perform: () => api.post(`${urlOf(id)}/enrolment`, given({ broker: brokerOf(broker) })),
     done(made) {
       done(made);
       setTimeout(() => showSettings(made, board, false), 0);
