@@ -136,7 +136,7 @@ class Fleet:
             "seen": self._reports.write_triples,
             "silence": self._reports.watch,
             "claim": machines.claim_again,
-            "calls": lambda: None,  # the next batch is what it is about
+            "more": lambda: None,  # the next batch is what it is about
             "bury": lambda: self._bury(self.world.now),
         }
 
@@ -224,8 +224,8 @@ class Fleet:
         if self._changes.running and any(a.moved for a in self.world.applications.values()):
             self._timers.set_earliest("look", now + _LOOK_MS)
         effects = self._outbox.take()
-        if self._outbox.is_full:
-            self._timers.set_earliest("calls", now)
+        if self._outbox.is_full or self._wants.is_behind:
+            self._timers.set_earliest("more", now)
         return effects
 
     # -- what is due

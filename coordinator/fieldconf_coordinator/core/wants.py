@@ -9,6 +9,7 @@
 """
 
 import hashlib
+from itertools import islice
 from typing import Any
 
 from fieldconf_microagent import codec, envelope, states, topics
@@ -20,6 +21,7 @@ from .providers import Providers
 
 _EMPTY = WITHDRAWN | {EMPTYING}
 
+_PUBLISHED_AT_ONCE = 250
 _AGAIN_MS = 10_000
 _AGAIN_LONGEST_MS = 300_000
 _RETAINED_MS = 3_000
@@ -74,17 +76,28 @@ class Wants:
         self._renew(node)
 
     def flush(self) -> None:
-        """Compute the wants of marked nodes, and publish those that changed or are due."""
+        """Compute the wants of marked nodes, and publish those that changed or are due.
+
+        Not all at once: so many messages on their way would be most of what a deployment takes.
+        """
         gained: dict[str, bytes | None] = {}
         for node in self._marked.values():
             if self._renew(node):
                 gained[node.id] = self._due[node.id]
         self._marked = {}
-        due, self._due = {**gained, **self._due}, {}
-        for node_id, body in due.items():
-            known = self._world.nodes.get(node_id)
-            if known is not None and known.version and self._world.link:
+        if gained:
+            self._due = {**gained, **self._due}
+        if not self._world.link:
+            self._due = {}
+        for node_id in list(islice(self._due, _PUBLISHED_AT_ONCE)):
+            body, known = self._due.pop(node_id), self._world.nodes.get(node_id)
+            if known is not None and known.version:
                 self._publish(known, body or codec.pack(self.content(known)))
+
+    @property
+    def is_behind(self) -> bool:
+        """Tell whether wants are left for the next `flush`."""
+        return bool(self._due)
 
     def _renew(self, node: Node) -> bool:
         """Raise the version if the content changed; tell whether a prefix to publish came in."""
