@@ -230,13 +230,64 @@ def test_a_machine_with_a_token_serves_only_after_it_is_approved_and_made_its_ow
     fleet.world.run(5000)
     assert nodes(fleet) == {"/any": None, "/roof": None}
 
+    assert status.free(one)["phase"] == "joining"
     fleet.fleet.pool.approve("j1")
     fleet.pump()
+    assert status.free(one)["phase"] == "approved"
 
     assert fleet.world.run_until(lambda: joined.running == {"/any/blink"}, 30_000)
     assert joined.key == one.key != first_key
     assert joined.enrolment == 2
     assert not one.nonce
+
+
+def cloned(fleet, one):
+    """Have two machines with one identity take turns; return them, the first being there."""
+    first = board(fleet, one)
+    fleet.world.run(1000)
+    assert not status.free(one)["duplicate"]
+    first.kill()
+    second = board(fleet, one)
+    second.kill()
+    second.more["info"]["hw"] = "another"
+    second.start()
+    fleet.world.run(1000)
+    assert not status.free(one)["duplicate"], "it may be a new board with the old card"
+    second.kill()
+    first.start()
+    fleet.world.run(1000)
+    return first, second
+
+
+def test_two_machines_with_one_identity_are_noticed_before_they_are_used(fleet):
+    one = enrol(fleet, "b1")
+
+    cloned(fleet, one)
+
+    assert status.free(one)["duplicate"] == ["hwb1", "another"]
+    said = "hwb1 and another both say that they are b1; enrol one of them anew"
+    assert [text for text in fleet.history if said in text]
+    deploy(fleet)
+    fleet.world.run(5000)
+    assert nodes(fleet)["/any"] is None
+    reason = fleet.fleet.why("app", "/any/blink")[-1]["text"]
+    assert "b1 is two machines with one identity" in reason
+
+    again = fleet.fleet.pool.enrol_anew("b1")
+    fleet.pump()
+    assert not status.free(one)["duplicate"]
+    new = board(fleet, again)
+    assert fleet.world.run_until(lambda: new.running == {"/any/blink"}, 30_000)
+    assert status.node(fleet.fleet.world, fleet.fleet.world.nodes["b1"])["enrolled"]
+
+
+def test_of_two_that_joined_with_one_token_none_is_approved(fleet):
+    one = fleet.fleet.pool.token("j1")
+    fleet.pump()
+    cloned(fleet, one)
+
+    with pytest.raises(FleetError, match="hwj1 and another both joined as j1"):
+        fleet.fleet.pool.approve("j1")
 
 
 def test_a_board_tells_why_it_started(fleet):

@@ -17,6 +17,7 @@ _UNUSED = {
     "enrolled": "(not seen yet)",
     "free": "(free)",
     "joining": "(waits for approval)",
+    "approved": "(approved, makes its key)",
 }
 
 
@@ -65,6 +66,7 @@ def _node_row(node: Mapping[str, Any]) -> tuple[str, ...]:
     # What is wrong comes first: the last column is cut.
     notes = [f"refused: {node['refused']}"] if node.get("refused") else []
     notes += ["duplicate identity"] if node.get("duplicate") else []
+    notes += ["enrolled"] if node.get("enrolled") and node["application"] is not None else []
     notes += [str(node["platform"])] if node["platform"] else []
     notes += [f"{_size(node['memory'])} free"] if node.get("memory") else []
     notes += [f"reset: {node['reset']}"] if node.get("reset") else []

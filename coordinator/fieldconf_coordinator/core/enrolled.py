@@ -13,11 +13,13 @@ Who is expelled stays known, so that its id goes on with a higher enrolment shou
 
 import re
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from fieldconf_microagent import codec, compat, envelope, topics
 
 from ..errors import FleetError
 from . import messages
+from .duplicates import is_duplicate
 from .lastseen import remember
 from .model import EXPELLED, JOINING, READY, Enrolled, Instance, Node, World
 from .orders import Orders
@@ -30,6 +32,7 @@ HANDLER = "embedded"
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _LISTED = 5
+_TWO = "is two machines with one identity; enrol one of them anew"
 
 
 class Pool:
@@ -102,6 +105,10 @@ class Pool:
         if one.seen == (0, 0, 0):
             hint = "give its token to the machine, and start that"
             raise FleetError("conflict", f"{node_id} has not been heard yet", hint)
+        if one.duplicate:
+            marks = " and ".join(one.hardware)
+            hint = f"'fieldconf enrol {node_id} --anew' makes another token, for one of them"
+            raise FleetError("conflict", f"{marks} both joined as {node_id}", hint)
         one.phase = READY
         # Shorter than any message, so that no MAC of one can pass for the key.
         one.former, one.nonce = one.key, self._new_key()[:16]
@@ -123,6 +130,7 @@ class Pool:
         one = self.get(node_id)
         one.enrolment += 1
         one.key, one.former, one.nonce = self._new_key(), b"", b""
+        one.hardware, one.duplicate = (), False
         node = self._world.nodes.get(node_id)
         if node is not None:
             node.key, node.enrolment = one.key, one.enrolment
@@ -181,7 +189,9 @@ class Pool:
         what is rare is kept for those who need it.
         """
         free = self.free()
-        lacks = {one.id: what_lacks(root.data, _offer(one)) for one in free}
+        lacks = {
+            one.id: _TWO if one.duplicate else what_lacks(root.data, _offer(one)) for one in free
+        }
         fitting = [one for one in free if not lacks[one.id]]
         if fitting:
             return min(fitting, key=lambda one: (not one.online, len(one.tags), one.id))
@@ -216,7 +226,7 @@ class Pool:
         node.seen, node.live = one.seen, one.live
         node.online, node.since, node.heard = one.online, one.since, one.heard
         node.info, node.memory, node.address = one.info, one.memory, one.address
-        node.last = one.last
+        node.last, node.hardware = one.last, one.hardware
 
     def give_back(self, node: Node) -> None:
         """Take back a machine whose node is gone."""
@@ -225,7 +235,7 @@ class Pool:
         one.seen, one.live = node.seen, node.live
         one.online, one.since, one.heard = node.online, node.since, node.heard
         one.info, one.memory, one.address = node.info, node.memory, node.address
-        one.last = node.last
+        one.last, one.hardware, one.duplicate = node.last, node.hardware, node.duplicate
         self._outbox.store_enrolled(one)
         self._freed()
 
@@ -248,7 +258,7 @@ class Pool:
     def _on_have(self, one: Enrolled, payload: bytes) -> None:
         have = messages.have(self._opened(one, payload))
         triple = (have["e"], have["b"], have["s"])
-        if triple[0] < one.enrolment or triple < one.seen:
+        if triple[0] < one.enrolment or self._is_duplicate(one, have, triple) or triple < one.seen:
             return
         is_first = one.seen == (0, 0, 0)
         one.seen, one.live = triple, max(one.live, triple[:2])
@@ -265,6 +275,16 @@ class Pool:
         # Of what is free the newest want is empty: who holds that is at it already.
         if (have["app"] or have["i"]) and not holds_newest:
             self._empty(one)
+
+    def _is_duplicate(
+        self, one: Enrolled, have: dict[str, Any], triple: tuple[int, int, int]
+    ) -> bool:
+        def changed(text: str | None) -> None:
+            if text is not None:
+                self._outbox.event("duplicate", text, node=one.id)
+                self._world.touch_enrolled(one)
+
+        return is_duplicate(one, have["n"].get("hw"), triple, changed)
 
     def _opened(self, one: Enrolled, payload: bytes) -> bytes:
         """Return a have that is genuine; the first one under its new key ends the former one."""

@@ -27,6 +27,7 @@ CLEARING = "clearing"  # the machine is gone, its topics are not
 
 # Phases of an enrolled machine.
 JOINING = "joining"  # has a token; somebody has to approve it
+APPROVED = "approved"  # it was, and is making its key; only shown, the phase is `READY`
 READY = "ready"
 EXPELLED = "expelled"
 
@@ -293,14 +294,18 @@ class Enrolled:
         version: of the newest want it may hold.
         former: key that it joined with; its password at the broker still follows from it.
         nonce: what its key was made of, until it uses that; else empty.
+        hardware, duplicate: as in `Node`, but not stored: two machines with one identity take the
+            connection from each other, so that a restarted coordinator soon knows again.
         others: as in `Node`.
     """
 
     __slots__ = (
         "address",
         "board",
+        "duplicate",
         "enrolment",
         "former",
+        "hardware",
         "heard",
         "id",
         "info",
@@ -327,6 +332,8 @@ class Enrolled:
         self.phase = READY
         self.former = b""
         self.nonce = b""
+        self.hardware: tuple[str, ...] = ()
+        self.duplicate = False
         self.seen = (0, 0, 0)
         self.live = (0, 0)
         self.online = False

@@ -19,6 +19,7 @@ from typing import Any
 from fieldconf_microagent import codec, envelope, states, topics
 
 from . import messages
+from .duplicates import is_duplicate
 from .lastseen import remember
 from .machines import Machines
 from .model import Instance, Node, World
@@ -166,24 +167,14 @@ class Reports:
         self._wants.renew(node)
 
     def _is_duplicate(self, node: Node, mark: Any, triple: tuple[int, int, int]) -> bool:
-        """Tell whether this node is two machines; find it out by marks that alternate."""
-        if triple[0] < node.enrolment:
-            return True
-        if node.duplicate and triple[0] > node.seen[0]:
-            node.duplicate, node.hardware = False, ()
+        """Tell whether what this node says does not count, since it is two machines."""
+
+        def changed(text: str | None) -> None:
+            if text is not None:
+                self._event("duplicate", text, node)
             self._outbox.store_node(node)
-        if type(mark) is not str or not mark or node.duplicate:
-            return node.duplicate
-        if not node.hardware or mark != node.hardware[-1]:
-            if mark in node.hardware:
-                node.duplicate = True
-                others = " and ".join(node.hardware)
-                text = f"duplicate identity: {others} both say that they are {node.id}"
-                self._event("duplicate", f"{text}; enrol one of them anew", node)
-            else:
-                node.hardware = (*node.hardware, mark[:64])[-2:]
-            self._outbox.store_node(node)
-        return node.duplicate
+
+        return triple[0] < node.enrolment or is_duplicate(node, mark, triple, changed)
 
     # -- online or not
 

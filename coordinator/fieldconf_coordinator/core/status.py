@@ -5,7 +5,7 @@ from typing import Any
 from .changes import shown_state
 from .enrolled import HANDLER
 from .inventory import tags_of
-from .model import JOINING, READY, Application, Enrolled, Instance, Node, World
+from .model import APPROVED, JOINING, READY, Application, Enrolled, Instance, Node, World
 
 # Of a node that was not heard.
 _UNKNOWN = (None, None, (), False, None)
@@ -106,6 +106,7 @@ def node(world: World, one: Node) -> dict[str, Any]:
         "since": one.since,
         "want": one.version,
         "have": one.held,
+        "enrolled": enrolled is not None,
         "enrolment": one.enrolment,
         "boot": one.seen[1],
         "address": one.address,
@@ -135,6 +136,7 @@ def free(one: Enrolled) -> dict[str, Any]:
         "since": one.since,
         "want": one.version,
         "have": one.version,
+        "enrolled": True,
         "enrolment": one.enrolment,
         "boot": one.seen[1],
         "address": one.address,
@@ -146,11 +148,13 @@ def free(one: Enrolled) -> dict[str, Any]:
         "reset": reset,
         "tags": sorted(one.tags),
         "refused": None,
-        "duplicate": None,
+        "duplicate": list(one.hardware) if one.duplicate else None,
     }
 
 
 def _phase(one: Enrolled) -> str:
     if one.seen == (0, 0, 0):
         return "enrolled"
-    return "free" if one.phase == READY and not one.nonce else JOINING
+    if one.nonce:
+        return APPROVED
+    return "free" if one.phase == READY else JOINING

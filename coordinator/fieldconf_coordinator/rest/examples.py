@@ -16,6 +16,7 @@ _NODE: dict[str, Any] = {
     "since": None,
     "want": 1,
     "have": 1,
+    "enrolled": False,
     "enrolment": 1,
     "boot": 3,
     "address": "10.0.0.7",

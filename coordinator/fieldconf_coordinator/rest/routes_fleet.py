@@ -32,7 +32,11 @@ NODE = record(
     path=or_null(PATH),
     board=text(),
     target=text(),
-    phase=text(),
+    phase={
+        **text(),
+        "description": "where in its life it is; of one that is enrolled and not in use: enrolled "
+        "(not heard yet), joining (somebody has to approve it), approved (it makes its key), free",
+    },
     online=YES_NO,
     since={**or_null(TIME), "description": "when it went offline"},
     heard={**or_null(TIME), "description": "when it last said anything"},
@@ -47,6 +51,11 @@ NODE = record(
     reset=or_null({**text(32), "description": "why a board started: power on, watchdog, …"}),
     tags=items(text(inventory.LONGEST)),
     refused=or_null(text()),
+    enrolled={**YES_NO, "description": "it belongs to the fleet for good, in use or not"},
+    duplicate={
+        **or_null(items(text(64), 2)),
+        "description": "hardware marks of the two machines that have this identity",
+    },
 )
 _EVENT = record(
     "id at kind text",

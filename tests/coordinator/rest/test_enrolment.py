@@ -97,6 +97,7 @@ def test_an_enrolled_machine_is_used_and_given_back(fleet, template, tmp_path):
         node = fleet.get("/nodes/roof-7").data
         assert (node["application"], node["path"], node["phase"]) == ("blinking", "/roof", "up")
         assert node["tags"] == ["roof"]
+        assert node["enrolled"] is True
         assert fleet.delete("/nodes/roof-7").error["code"] == "conflict"
 
         fleet.done(fleet.put("/applications/blinking/wanted", {"wanted": "not-deployed"}))

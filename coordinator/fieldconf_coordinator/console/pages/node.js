@@ -35,7 +35,7 @@ export function show(main, route) {
       ({ application } = node);
       paths = node.instances;
       if (!body.isConnected) put(place, body);
-      draw(node, await isEnrolled(node));
+      draw(node);
     } catch (error) {
       if (error.name !== "AbortError") missing(error);
     }
@@ -48,9 +48,9 @@ export function show(main, route) {
     else put(place, h("div", { class: "card" }, empty(`There is no node ${id}`, "It was given back or expelled, or its name is another.", h("a", { class: "button", href: to("nodes") }, "To the nodes"))));
   }
 
-  function draw(node, enrolled) {
+  function draw(node) {
     put(about, mark(...nodeState(node)));
-    put(buttons, buttonsOf(node, enrolled, load));
+    put(buttons, buttonsOf(node, load));
     rows.hidden = !paths.length;
     nothing.hidden = !rows.hidden;
     put(facts, entries(node).filter(([, value]) => value !== null && value !== "").flatMap(([name, value]) => [h("dt", null, name), h("dd", null, value)]));
@@ -73,15 +73,8 @@ export function show(main, route) {
   return { title: `Node ${id}`, told, close: () => abort.abort() };
 }
 
-/** Tell whether a node is one that outlives applications. */
-async function isEnrolled(node) {
-  if (node.application === null) return true;
-  const target = (await api.get("/targets")).find((one) => one.id === node.target);
-  return target?.handler === "embedded";
-}
-
-function buttonsOf(node, enrolled, load) {
-  const isReleaser = enrolled && api.may("releaser");
+function buttonsOf(node, load) {
+  const isReleaser = node.enrolled && api.may("releaser");
   const isUnused = node.application === null;
   return [
     isReleaser && isUnused && node.phase === "joining" ? h("button", { class: "primary", onclick: () => approve(node, load) }, "Approve …") : null,
@@ -96,6 +89,7 @@ function entries(node) {
     ["Used by", usedBy(node)],
     ["Tags", node.tags.length ? h("span", { class: "tags" }, tagChips(node.tags)) : h("span", { class: "quiet" }, "none")],
     ["Target", node.target],
+    ["Enrolled", node.enrolled ? "it belongs to the fleet for good" : null],
     ["Board", node.board],
     ["Last heard", node.heard ? time(node.heard) : "never"],
     ["Address", node.address],

@@ -15,6 +15,7 @@ const COLUMNS = [["Node"], ["State"], ["Used by"], ["Tags"], ["Target"], ["Machi
 const UNUSED = {
   enrolled: ["off", "never heard yet"],
   joining: ["wait", "joins, to be approved"],
+  approved: ["busy", "approved, makes its key"],
   free: ["idle", "free"],
 };
 
@@ -118,7 +119,7 @@ function cellsOf(node) {
     cell(mark(...nodeState(node))),
     cell(usedBy(node), "mid"),
     cell(node.tags.length ? h("span", { class: "tags" }, tagChips(node.tags)) : "", "mid"),
-    cell(node.target),
+    cell(node.enrolled && node.application !== null ? `${node.target}, enrolled` : node.target),
     cell(machineOf(node), "machine quiet"),
     cell(actionsOf(node), "actions"),
   ];
