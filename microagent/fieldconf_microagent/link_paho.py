@@ -234,7 +234,9 @@ class PahoLink:
         try:
             client.connect(self._host, self._port, self._keepalive_s)
         except (OSError, ValueError) as error:
-            self._failure = str(error) or type(error).__name__
+            # The number of an error says nothing to people.
+            said = error.strerror if isinstance(error, OSError) else None
+            self._failure = said or str(error) or type(error).__name__
         # Not the end of the thread, which comes a moment after the wake.
         self._tried = True
         self.wake()

@@ -305,7 +305,7 @@ def test_deploy_of_a_broken_template_shows_every_error(run, shop, broken):
     status, _, err = run("deploy", broken)
 
     assert status == 1
-    assert "graph/main.graph:5:20: P_PROPERTY_ENDS_WITH_SEMI_COLON" in err
+    assert "severe: graph/main.graph:5:20: P_PROPERTY_ENDS_WITH_SEMI_COLON" in err
     assert f"error: cannot deploy {broken}" in err
 
 

@@ -17,6 +17,7 @@ from .common import (
     json_option,
     print_json,
     remote_option,
+    tell_problems,
     tell_reasons,
     the_app,
     wait_option,
@@ -65,8 +66,7 @@ def deploy(
     If there is an application of that name, it is changed to what the template says.
     """
     answer = remote.deploy(template, name, target, simulate)
-    for warning in () if as_json else answer["warnings"]:
-        click.echo(warning["text"], err=True)
+    tell_problems(() if as_json else answer["warnings"])
     return finish(remote, answer, wait, timeout, as_json)
 
 
@@ -94,8 +94,7 @@ def plan(
     if as_json:
         print_json(found)
         return
-    for warning in found["warnings"]:
-        click.echo(warning["text"], err=True)
+    tell_problems(found["warnings"])
     for line in _plan_lines(found):
         click.echo(line)
 

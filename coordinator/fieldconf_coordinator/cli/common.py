@@ -158,11 +158,17 @@ def print_json(value: Any) -> None:
 
 def told(error: RequestError) -> None:
     """Tell a person that a request was refused, with all that is wrong."""
-    for problem in error.problems:
-        click.echo(problem["text"], err=True)
+    tell_problems(error.problems)
     click.echo(f"error: {error.message}", err=True)
     if error.hint:
         click.echo(f"hint: {error.hint}", err=True)
+
+
+def tell_problems(problems: Iterable[Mapping[str, Any]]) -> None:
+    """Tell a person what is wrong with a template, as ``check`` does."""
+    for problem in problems:
+        severity = problem.get("severity")
+        click.echo(f"{severity}: {problem['text']}" if severity else problem["text"], err=True)
 
 
 def the_app(remote: Remote, app: str | None) -> str:
