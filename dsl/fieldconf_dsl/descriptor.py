@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import re
 import sys
-import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from .errors import Place, Problem, problem, quoted
-from .names import APPLICATION, BLANKS, ID, VERSION
+from .names import APPLICATION, BLANKS, ID, VERSION, plain_name
 from .values import split_names
 
 if sys.version_info >= (3, 11):
@@ -183,12 +182,6 @@ def _line_of(key: str, lines: list[str]) -> int:
 
 
 # Checks --------------------------------------------------------------------------------------
-
-
-def plain_name(name: str) -> str:
-    """Return `name` without its accents, as applications are called."""
-    decomposed = unicodedata.normalize("NFD", name)
-    return "".join(c for c in decomposed if not unicodedata.combining(c))
 
 
 def _check(found: Descriptor) -> None:

@@ -20,10 +20,11 @@ from . import puppet
 from .build import BuiltGraph, build_graph
 from .build_instances import BuiltInstances, build_instances
 from .check_model import check_model
-from .descriptor import Descriptor, plain_name, read_descriptor
+from .descriptor import Descriptor, read_descriptor
 from .errors import Place, Problem, has_severe, in_order, problem, quoted
 from .files import MAX_SOURCE, Tree, open_folder, open_zip
 from .model import Component, Graph, RecipeFile, Template
+from .names import plain_name
 from .parser import parse
 from .syntax import AGGREGATOR, EMPTY, GRAPH, INSTANCES, SourceFile
 from .validate import (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 ID = re.compile(r"[a-zA-Z_][\w.-]*", re.ASCII)
 #: Names of instances and installers, and in files of 2014 every name, may hold blanks.
@@ -56,3 +57,9 @@ def prefix_of(variable: str) -> str:
 def local_of(variable: str) -> str:
     """Return what stands behind the first dot; the whole name where there is none."""
     return variable.partition(".")[2] or variable
+
+
+def plain_name(name: str) -> str:
+    """Return `name` without its accents, as applications are called."""
+    decomposed = unicodedata.normalize("NFD", name)
+    return "".join(c for c in decomposed if not unicodedata.combining(c))

@@ -301,6 +301,15 @@ def test_deploy_takes_a_zip(run, shop, tmp_path):
     assert run("deploy", tmp_path / "shop.zip", "--name", "zipped")[0] == 0
 
 
+def test_accents_of_a_name_are_left_out(run, shop):
+    assert run("deploy", WEB_CLUSTER, "--name", "Café d été")[0] == 0
+    assert run("deploy", WEB_CLUSTER, "--name", "Café d été")[0] == 0
+
+    assert set(shop.states("Cafe d ete").values()) == {"deployed-started"}
+    assert run("undeploy", "--app", "Café d été")[0] == 0
+    assert run("delete", "Café d été")[0] == 0
+
+
 def test_deploy_of_a_broken_template_shows_every_error(run, shop, broken):
     status, _, err = run("deploy", broken)
 

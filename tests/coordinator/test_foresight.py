@@ -149,6 +149,16 @@ def test_what_cannot_be_done_is_refused_as_the_action_would_be(desk):
         desk.fleet.foresee("shop", "start", ["/web1"])
 
 
+def test_scaling_is_foreseen_by_the_name_of_all_copies_and_within_the_same_bounds(desk):
+    assert "/web" not in desk.paths()
+    assert desk.fleet.foresee("shop", "scale", ["/web"], 3)["made"] == ["/web3"]
+    for count in (0, 1_000_000):
+        with pytest.raises(FleetError, match=f"cannot have {count} copies"):
+            desk.fleet.foresee("shop", "scale", ["/web"], count)
+        with pytest.raises(FleetError, match=f"cannot have {count} copies"):
+            desk.fleet.scale(0, "shop", "/web", count)
+
+
 def test_what_lies_in_somebody_who_waits_waits_too_and_so_on(desk):
     graph = [
         component("VM", "target", children=["Source", "Outer", "User"]),

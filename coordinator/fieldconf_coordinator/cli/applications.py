@@ -176,7 +176,7 @@ undeploy = force_option(
 
 @click.command(epilog=examples("fieldconf scale /web-vm 5"))
 @click.argument("root", shell_complete=completing.paths)
-@click.argument("count", type=click.IntRange(0))
+@click.argument("count", type=click.IntRange(1, 20_000))
 @app_option
 @dry_run_option
 @wait_option

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fieldconf_dsl.names import plain_name
+
 from ..errors import RequestError
 from .client import Client, Place, part, path_of
 from .packing import packed
@@ -55,7 +57,7 @@ class Remote:
     ) -> Row:
         """Make an application of a template, or change the one of that name."""
         template = self.upload(path)
-        name = name or str(template["name"])
+        name = plain_name(name or str(template["name"]))
         body: Row = {"template": template["id"]}
         if target is not None:
             body["target"] = target
@@ -84,7 +86,11 @@ class Remote:
     ) -> Row:
         """Tell what `deploy` would change; refused where that would be refused."""
         template = self.upload(path)
-        query = {"application": name, "target": target, "simulate": "true" if simulate else None}
+        query = {
+            "application": name and plain_name(name),
+            "target": target,
+            "simulate": "true" if simulate else None,
+        }
         found: Row = self.client.get(f"/templates/{template['id']}/plan", **query)
         return {
             **found,
@@ -278,7 +284,8 @@ class Remote:
 
 
 def _app(name: str) -> str:
-    return f"/applications/{part(name)}"
+    # As it is called when somebody named it with accents.
+    return f"/applications/{part(plain_name(name))}"
 
 
 def _absolute(path: str) -> str:

@@ -9,6 +9,19 @@ from ..errors import FleetError
 from .building import Spec
 from .model import Application, Instance
 
+_MOST = 20_000
+
+
+def counted(count: int) -> int:
+    """Return `count`.
+
+    Raises:
+        FleetError: so many copies there cannot be.
+    """
+    if not 1 <= count <= _MOST:
+        raise FleetError("bad-count", f"cannot have {count} copies", f"from 1 to {_MOST}")
+    return count
+
 
 def base_of(root_path: str) -> str:
     """Return the path of a root instance without its number."""

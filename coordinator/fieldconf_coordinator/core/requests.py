@@ -24,7 +24,6 @@ from .undoing import Undo
 from .wants import Wants
 
 _LONGEST_NAME = 64
-_MOST_COPIES = 20_000
 # Paths in the text of a change.
 _NAMED = 3
 
@@ -285,11 +284,13 @@ class Requests:
         self, app_name: str, action: str, paths: list[str] | None, count: int
     ) -> dict[str, Any]:
         app = self.application(app_name)
-        chosen = None if paths is None else [self._staying(app, path) for path in paths]
         if action == "scale":
-            root = chosen[0].path if chosen else ""
-            intent = foresight.of_scaling(app, root, count)
-        elif action == "remove":
+            # The name of all copies need not be that of one.
+            root = paths[0] if paths else ""
+            intent = foresight.of_scaling(app, root, copies.counted(count))
+            return {"application": app.name, **foresight.foresee(self._world, app, intent)}
+        chosen = None if paths is None else [self._staying(app, path) for path in paths]
+        if action == "remove":
             intent = foresight.of_removal(app, chosen or ())
         else:
             intent = foresight.of_wish(app, chosen, foresight.WISHES[action])
@@ -397,10 +398,7 @@ class Requests:
     def scale(self, app_name: str, root_path: str, count: int) -> dict[str, Any]:
         app = self.application(app_name)
         known = copies.family(app, root_path)
-        if not 1 <= count <= _MOST_COPIES:
-            raise FleetError(
-                "bad-count", f"cannot have {count} copies", f"from 1 to {_MOST_COPIES}"
-            )
+        copies.counted(count)
         base, undo = copies.base_of(root_path), Undo()
         deployed = copies.deployed(known)
         if count >= len(deployed):

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from fieldconf_dsl.names import plain_name
+
 from ..service.service import Service, check_targets
 from . import questions
 from .common import (
@@ -55,7 +57,7 @@ def create_application(call: Call) -> Any:
 
 def _create(service: Service, now: int, asked: questions.Asked) -> Any:
     kept = asked["kept"]
-    name = asked.get("name") or kept.template.name
+    name = plain_name(asked.get("name") or kept.template.name)
     if name in service.fleet.world.applications:
         raise Refusal(
             409,
