@@ -163,6 +163,20 @@ def test_who_leaves_asks_unanswered_is_dropped_after_that_time(imports):
     assert values(imports) == {OTHER: VALUES}
 
 
+def test_silence_before_a_reconnection_does_not_count(imports):
+    imports.on_exports(0, KEY, document(1))
+    imports.on_exports(0, OTHER, document(1))
+    imports.on_link(0, False)
+    imports.on_link(0, True)
+    imports.tick(10_000)
+    imports.tick(14_000)  # silent from now on
+    imports.on_link(20_000, False)
+    imports.on_link(20_000, True)
+
+    imports.tick(24_000)
+    assert values(imports) == {KEY: VALUES, OTHER: VALUES}
+
+
 def test_a_new_boot_of_a_provider_is_told(imports):
     imports.on_exports(0, KEY, document(1))
     assert not imports.renewed
