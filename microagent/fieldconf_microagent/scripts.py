@@ -17,6 +17,8 @@ BY_ENDING = {".sh": ["/bin/sh"], ".py": [sys.executable, "-B"]}
 # Roboconf's steps match by the beginning of a name and fall back on default.template. Steps that
 # it does not have must not pick up a file that happens to be there, such as checksum.py.
 _ROBOCONF_STEPS = ("deploy", "start", "update", "stop", "undeploy")
+#: What is wrong with a script at which a shell stumbles.
+WINDOWS = "its lines end with \\r\\n (Windows); save it with \\n alone"
 _SHELLS = ("sh", "bash", "dash", "ash", "ksh", "zsh")
 
 
@@ -68,26 +70,30 @@ def command(file: str, name: str) -> "list[str]":
     """
     with open(file, "rb") as script:
         head = script.read(4096)
-    first, _, rest = head.partition(b"\n")
-    interpreter = _interpreter(first)
-    if not interpreter:
-        interpreter = BY_ENDING.get(os.path.splitext(file)[1], [])
-        rest = head
+    interpreter = _interpreter(head) or BY_ENDING.get(os.path.splitext(file)[1], [])
     if not interpreter:
         if os.access(file, os.X_OK):
             return [file]
         raise StepError(
             f"cannot run {name}: it has no run bit, and no first line such as #!/bin/sh"
         )
-    if b"\r\n" in rest and _is_shell(interpreter):
-        raise StepError(
-            f"cannot run {name}: its lines end with \\r\\n (Windows); save it with \\n alone"
-        )
+    if stumbles(head, file):
+        raise StepError(f"cannot run {name}: {WINDOWS}")
     return [*interpreter, file]
 
 
-def _interpreter(first: bytes) -> "list[str]":
+def stumbles(head: bytes, name: str) -> bool:
+    """Tell whether a shell stumbles over how the lines of a script end, by how it begins."""
+    named = _interpreter(head)
+    # A first line that names an interpreter is read without its end.
+    rest = head.partition(b"\n")[2] if named else head
+    interpreter = named or BY_ENDING.get(os.path.splitext(name)[1], [])
+    return b"\r\n" in rest and _is_shell(interpreter)
+
+
+def _interpreter(head: bytes) -> "list[str]":
     """Return what `#!` names, as the system does it: a program and at most one argument."""
+    first = head.partition(b"\n")[0]
     if not first.startswith(b"#!"):
         return []
     return first[2:].decode(errors="surrogateescape").strip().split(None, 1)

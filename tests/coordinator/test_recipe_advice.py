@@ -1,4 +1,4 @@
-"""`fieldconf check` reads the recipes of `file` and `command` as agents do."""
+"""`fieldconf check` and `deploy` read recipes as agents do."""
 
 import pytest
 
@@ -21,7 +21,7 @@ Other {
 @pytest.fixture
 def problems(tmp_path):
     """Return what is told of a recipe with this file."""
-    for name in ("descriptor", "graph/App/files", "instances"):
+    for name in ("descriptor", "graph/App/files", "graph/App/scripts", "instances"):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "graph/App/files/x").write_text("x")
     (tmp_path / "descriptor/application.properties").write_text(
@@ -35,6 +35,7 @@ def problems(tmp_path):
     def told(installer, file, text):
         (tmp_path / "graph/main.graph").write_text(GRAPH % installer)
         if text is not None:
+            (tmp_path / "graph/App" / file).parent.mkdir(exist_ok=True)
             (tmp_path / "graph/App" / file).write_bytes(text)
         found = advice.problems_of([tmp_path])
         return [(one.code, one.file, one.message) for one in found]
@@ -48,6 +49,14 @@ def problems(tmp_path):
         ("file", "instructions.properties", b"deploy.1.copy = files/x -> x\n"),
         ("command", "installer.toml", b'[start]\nrun = ["x"]\n'),
         ("script", "installer.toml", b"rubbish"),
+        ("script", "roboconf-templates/start.template", b"echo {{ip}}"),
+        ("script", "conf.mustache", b"{{#Web}}{{ip}}{{/Web}}"),
+        ("script", "scripts/start.py", b"print(1)\r\nprint(2)\r\n"),
+        ("script", "files/check.json", b"{}"),
+        ("python", "recipe.py", b"async def start(i):\n    pass\ndef stop(i):\n    pass\n"),
+        ("python", "recipe.py", b"from common import *\ndef stop(i):\n    pass\n"),
+        ("python", "recipe.py", b"def strat(i): pass\ndef start(i):\n    strat(i)\n"),
+        ("python", "recipe.py", b"try:\n    from a import start\nexcept ImportError: pass\n"),
     ],
 )
 def test_a_good_recipe_is_passed_over(problems, installer, file, text):
@@ -63,6 +72,10 @@ def test_a_good_recipe_is_passed_over(problems, installer, file, text):
         ("command", "installer.toml", b"[strat]\nrun = ['x']", "'strat' is no step"),
         ("command", "installer.toml", b"\xff", "'utf-8' codec"),
         ("command", "installer.toml", None, "the recipe lacks this file"),
+        ("script", "conf/a.mustache", b"x\n{{#Web}", "cannot render it: line 2: tag is not closed"),
+        ("script", "scripts/start.sh", b"#!/bin/sh\necho\r\n", "end with \\r\\n (Windows)"),
+        ("python", "recipe.py", b"\n  def start(i):\n", "Python says: unexpected indent"),
+        ("python", "recipe.py", b"\0", "Python says: source code"),
     ],
 )
 def test_a_slip_is_told_once_with_its_file(problems, installer, file, text, said):
@@ -86,7 +99,6 @@ def of_scripts(problems, tmp_path):
     """Return what is told of a recipe with these scripts."""
 
     def told(**files):
-        (tmp_path / "graph/App/scripts").mkdir()
         for name, text in files.items():
             (tmp_path / "graph/App/scripts" / name.replace("_", ".")).write_text(text)
         return problems("script", "files/x", b"x")
@@ -111,6 +123,38 @@ def test_a_recipe_that_can_be_stopped_but_not_started_is_told(of_scripts):
             "graph/App",
             "there is a script for stop and check, but none for start; add scripts/start.sh",
         )
+    ]
+
+
+@pytest.mark.parametrize("file", ["start.sh", "script/start.sh", "stop"])
+def test_a_script_beside_the_folder_of_scripts_is_told(problems, file):
+    name = file.rpartition("/")[2]
+
+    assert problems("script", file, b"echo") == [
+        (
+            "FC_UNUSED_SCRIPT",
+            f"graph/App/{file}",
+            f"no step runs it here; move it to graph/App/scripts/{name}",
+        )
+    ]
+
+
+def test_a_python_recipe_of_another_name_is_told(problems):
+    ((code, place, message),) = problems("python", "Recipe.py", b"def start(i): pass")
+
+    assert (code, place) == ("FC_NO_START", "graph/App")
+    assert message.startswith("there is no 'recipe.py' (did you mean 'Recipe.py'?), so no step")
+
+
+def test_a_function_that_no_step_calls_is_told_with_the_name_that_was_meant(problems):
+    found = problems("python", "recipe.py", b"def strat(i):\n  pass\n\ndef stop(i):\n  pass\n")
+
+    assert [(code, message) for code, _, message in found] == [
+        (
+            "FC_UNUSED_FUNCTION",
+            "no step calls 'strat' (did you mean 'start'?), and nothing else does",
+        ),
+        ("FC_NO_START", "there is a function for stop, but none for start"),
     ]
 
 
