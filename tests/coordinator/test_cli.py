@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
-from fieldconf_coordinator.cli import common, show
+from fieldconf_coordinator.cli import common, show, waiting
 from fieldconf_coordinator.cli import main as cli
 from fieldconf_targets.api import TargetError
 from fieldconf_targets.memory import MemoryTarget
@@ -611,7 +611,7 @@ def test_retry_reaches_everything_without_a_path(run, shop):
 
 
 def test_deploy_that_cannot_end_says_what_it_waits_for(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(common, "_QUIET_S", 0.5)
+    monkeypatch.setattr(waiting, "_QUIET_S", 0.5)
     lonely = "instance of VM {\n name: vm;\n instance of Web {\n  name: web;\n }\n}\n"
     (tmp_path / "lonely").mkdir()
     write(tmp_path / "lonely", SHOP, lonely)
@@ -623,6 +623,24 @@ def test_deploy_that_cannot_end_says_what_it_waits_for(run, tmp_path, monkeypatc
     assert "it goes on by itself when what is missing is there" in err
 
 
+def test_deploy_warns_of_scripts_and_settings_and_goes_on(run, tmp_path):
+    folder = tmp_path / "odd"
+    shutil.copytree(WEB_CLUSTER, folder)
+    (folder / "graph" / "Web" / "scripts" / "udpate.sh").write_text("")
+    with (folder / "descriptor" / "application.properties").open("a") as descriptor:
+        descriptor.write("\ncheck.evry = 5s\n")
+    with coordinator(tmp_path / "data", serves=True):
+        status, out, err = run("deploy", folder)
+        told = json.loads(run("deploy", folder, "--json")[1])
+
+    assert (status, out.splitlines()[-1].split()) == (0, ["8/8", "done"])
+    assert [line.split(": ")[:3] for line in err.splitlines()] == [
+        ["warning", "descriptor", "FC_UNKNOWN_SETTING"],
+        ["warning", "graph/Web/scripts/udpate.sh", "FC_UNUSED_SCRIPT"],
+    ]
+    assert [one["code"] for one in told["warnings"]] == ["FC_UNKNOWN_SETTING", "FC_UNUSED_SCRIPT"]
+
+
 def test_what_many_wait_for_is_told_once_and_stays_together(capsys):
     class Remote:
         def why(self, app, path):
@@ -631,7 +649,7 @@ def test_what_many_wait_for_is_told_once_and_stays_together(capsys):
 
     steps = [{"path": path, "done": False, "state": "unresolved"} for path in ("/a", "/b")]
 
-    assert common._tell_why(Remote(), {"id": 1, "application": "shop", "steps": steps})
+    assert waiting._tell_why(Remote(), {"id": 1, "application": "shop", "steps": steps})
 
     assert capsys.readouterr().err.splitlines()[:-1] == [
         "  waiting  /a waits for Db",

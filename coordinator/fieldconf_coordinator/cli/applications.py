@@ -1,6 +1,6 @@
 """The commands that change applications; they ask a coordinator over REST."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +12,19 @@ from . import completing
 from .common import (
     app_option,
     examples,
-    finish,
     force_option,
     json_option,
     print_json,
     remote_option,
     tell_problems,
-    tell_reasons,
     the_app,
     wait_option,
 )
 from .foreseeing import dry_run_option, foretell
 from .remote import Remote
+from .waiting import finish, tell_reasons
+
+_MOST_WARNINGS = 10
 
 _target_option = click.option(
     "--target", help="Where its nodes come from, such as local or memory."
@@ -66,8 +67,17 @@ def deploy(
     If there is an application of that name, it is changed to what the template says.
     """
     answer = remote.deploy(template, name, target, simulate)
-    tell_problems(() if as_json else answer["warnings"])
+    if not as_json:
+        _warn(answer["warnings"], template)
     return finish(remote, answer, wait, timeout, as_json)
+
+
+def _warn(odd: Sequence[Mapping[str, Any]], template: Path) -> None:
+    """Tell what is odd about a template, but not so much that the rest is not seen."""
+    tell_problems(odd[:_MOST_WARNINGS])
+    if len(odd) > _MOST_WARNINGS:
+        more = len(odd) - _MOST_WARNINGS
+        click.echo(f"{more} more warnings; 'fieldconf check {template}' tells them", err=True)
 
 
 @click.command(epilog=examples("fieldconf plan shop", "fieldconf plan shop --name shop-test"))
@@ -94,7 +104,7 @@ def plan(
     if as_json:
         print_json(found)
         return
-    tell_problems(found["warnings"])
+    _warn(found["warnings"], template)
     for line in _plan_lines(found):
         click.echo(line)
 

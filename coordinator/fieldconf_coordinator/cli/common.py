@@ -1,4 +1,4 @@
-"""What several commands share: options, errors in words, waiting for a change, tables."""
+"""What several commands share: options, errors in words, tables."""
 
 import functools
 import json
@@ -6,15 +6,12 @@ import os
 import re
 import shutil
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 from click.core import ParameterSource
-
-from fieldconf_microagent import states
 
 from ..errors import RequestError
 from . import completing, contexts
@@ -22,9 +19,6 @@ from .client import Place
 from .remote import Broker, Remote
 
 COULD_NOT_RUN = 2
-_LOOK_S = 0.1
-# Of the time, what asking how far it is may take.
-_SHARE = 5
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -189,113 +183,6 @@ def the_app(remote: Remote, app: str | None) -> str:
     )
 
 
-# So long without news, and one wants to know why.
-_QUIET_S = 10.0
-
-
-def finish(
-    remote: Remote,
-    answer: Mapping[str, Any],
-    wait: bool,
-    timeout: float | None,
-    as_json: bool = False,
-) -> int:
-    """Wait for the change that a request began, telling what happens; return the exit status."""
-    if not wait or "change" not in answer:
-        if as_json:
-            print_json(answer)
-        else:
-            change = answer.get("change")
-            click.echo("done" if change is None else f"change {change} is under way")
-        return 0
-    status = _follow(remote, answer["change"], timeout, as_json)
-    if as_json:
-        change = remote.change(answer["change"])
-        print_json({**answer, **{name: change[name] for name in ("outcome", "steps")}})
-    return status
-
-
-def _follow(remote: Remote, change_id: str, timeout: float | None, to_err: bool) -> int:
-    began = moved = time.monotonic()
-    lines = Progress()
-    is_told = False
-    while True:
-        asked = time.monotonic()
-        change = remote.change(change_id)
-        for line in lines.news(change):
-            click.echo(line, err=to_err)
-            moved, is_told = time.monotonic(), False
-        if change["outcome"] != "running":
-            return 0 if change["outcome"] == "done" else 1
-        now = time.monotonic()
-        if timeout is not None and now > began + timeout:
-            click.echo("error: not done in time; it goes on, see 'fieldconf status'", err=True)
-            return 1
-        if now > moved + _QUIET_S and not is_told:
-            is_told = True
-            if _tell_why(remote, change):
-                return 1
-        time.sleep(max(_LOOK_S, _SHARE * (now - asked)))
-
-
-def _tell_why(remote: Remote, change: Mapping[str, Any]) -> bool:
-    """Tell what a change waits for; return whether waiting here makes no sense any more."""
-    left = [step for step in change["steps"] if not step["done"]]
-    tell_reasons(remote, change["application"], [step["path"] for step in left])
-    if not all(step["state"] in (states.UNRESOLVED, states.WAITING) for step in left):
-        click.echo(
-            f"  Ctrl-C ends this waiting; 'fieldconf cancel {change['id']}' what is under way.",
-            err=True,
-        )
-        return False
-    click.echo("error: not done; it goes on by itself when what is missing is there", err=True)
-    return True
-
-
-def tell_reasons(remote: Remote, app: str, paths: Iterable[str]) -> bool:
-    """Tell why instances are not as they are wished; return whether there is a reason."""
-    why = (remote.why(app, path) for path in paths)
-    # What many wait for is told once; what a script said may have many lines.
-    lines = dict.fromkeys(f"{one['path']} {one['text']}" for reasons in why for one in reasons)
-    for line in lines:
-        click.echo("  waiting  " + line.replace("\n", "\n" + " " * 11), err=True)
-    return bool(lines)
-
-
-# What a node reports before it knows what to run.
-_BEFORE = ("not-deployed", "unknown")
-
-
-class Progress:
-    """Tells what is new in a change, line by line."""
-
-    def __init__(self) -> None:
-        self._told: dict[str, str] = {}
-
-    def news(self, change: Mapping[str, Any]) -> Iterator[str]:
-        """Yield a line for every instance that moved on, and one for the end."""
-        done = f"{change['done']}/{change['total']}"
-        for step in change["steps"]:
-            text = _step_text(step)
-            if text != self._told.get(step["path"]):
-                is_first = step["path"] not in self._told
-                self._told[step["path"]] = text
-                # Where it stood before anything happened is no news.
-                if step["done"] or step["problem"] or not (is_first or text in _BEFORE):
-                    yield f"  {done:>7}  {step['path']}: {text}"
-        if change["outcome"] == "superseded":
-            yield "  a later change took the place of this one"
-        elif change["outcome"] == "done":
-            yield f"  {done:>7}  done"
-
-
-def _step_text(step: Mapping[str, Any]) -> str:
-    text = str(step["state"])
-    if step["problem"]:
-        text += "; " + first_line(*step["problem"][:2])
-    return text
-
-
 def first_line(code: str, text: str) -> str:
     """Return the gist of a problem."""
     lines = text.strip().splitlines()
@@ -304,6 +191,8 @@ def first_line(code: str, text: str) -> str:
 
 # -- tables
 
+#: Ends a line of a table that does not fit.
+CUT = "…"
 _COLUMNS = 80
 _DIGITS = re.compile(r"([0-9]+)")
 # How the notes on problems begin.
@@ -366,8 +255,9 @@ def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     for row in [header, *rows]:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
         line = "  ".join([*cells, row[-1]]).rstrip()
-        line = line if len(line) <= columns else line[: columns - 1] + "…"
-        lines.append(click.style(line, **_style(row)))
+        line = line if len(line) <= columns else line[: columns - 1] + CUT
+        style = _style(row)
+        lines.append(click.style(line, **style) if style else line)
     return "\n".join(lines)
 
 

@@ -26,7 +26,8 @@ from ..brokers.embedded import EmbeddedBroker
 from ..rest.server import serving
 from ..service import running
 from ..service.service import Options, Service
-from .common import Progress, instance_rows, table
+from .common import instance_rows, table
+from .waiting import Progress
 
 _PATIENCE_S = 60.0
 _LOOK_S = 0.05

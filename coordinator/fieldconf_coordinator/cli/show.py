@@ -3,6 +3,7 @@
 import re
 import shutil
 import time
+from collections.abc import Mapping, Set
 from typing import Any
 
 import click
@@ -13,7 +14,9 @@ from ..errors import RequestError
 from . import completing
 from .client import PASSING
 from .common import (
+    CUT,
     app_option,
+    by_number,
     examples,
     instance_rows,
     is_terminal,
@@ -111,10 +114,13 @@ def _status_text(told: dict[str, Any], is_screen: bool = False) -> str:
         head += ", simulated: no recipe runs" if app.get("simulate") else ""
         rows = instance_rows(app)
         odd = [row for row in rows if row[1] != states.STARTED or row[3]] if is_long else rows
-        text = head + "\n" + table(("instance", "state", "address", ""), [*odd])
+        lines = table(("instance", "state", "address", ""), [*odd]).split("\n")
+        shown = zip(odd, lines[1:], strict=True)
+        cut = {row[0] for row, line in shown if click.unstyle(line).endswith(CUT)}
         if len(odd) < len(rows):
-            text += f"\n{len(rows) - len(odd)} more are {states.STARTED}"
-        parts.append(text)
+            lines.append(f"{len(rows) - len(odd)} more are {states.STARTED}")
+        hint = _whole_hint(app, cut, len(told["applications"]) > 1)
+        parts.append("\n".join([head, *lines, *hint]))
     nodes = [node for node in told["nodes"] if node.get("duplicate") or node.get("refused")]
     for node in nodes:
         what = "duplicate identity" if node.get("duplicate") else f"refused: {node['refused']}"
@@ -124,6 +130,19 @@ def _status_text(told: dict[str, Any], is_screen: bool = False) -> str:
     if told.get("disk"):
         parts.append(f"nothing can be changed: {told['disk']}")
     return "\n\n".join(parts) or "no applications; deploy one with 'fieldconf deploy DIR'"
+
+
+def _whole_hint(app: Mapping[str, Any], cut: Set[str], is_one_of_several: bool) -> list[str]:
+    """Return where the problems stand of which a table shows a part only."""
+    problems = {i["path"]: i["problem"] for i in app["instances"] if i["problem"]}
+    long = {path for path, one in problems.items() if len(one["text"].strip().splitlines()) > 1}
+    found = sorted(cut | long, key=by_number)
+    if not found:
+        return []
+    path = f"'{found[0]}'" if " " in found[0] else found[0]
+    command = f"fieldconf why {path}" + (f" --app {app['name']}" if is_one_of_several else "")
+    count = "" if len(found) == 1 else f" ({len(found)} are cut short here)"
+    return [f"the whole problem: {command}{count}"]
 
 
 def clock(at_ms: int) -> str:
@@ -146,7 +165,8 @@ def why(path: str, app: str | None, as_json: bool, remote: Remote) -> None:
     elif not reasons:
         click.echo(f"{path} is as it is wished to be")
     for depth, reason in enumerate(() if as_json else reasons):
-        click.echo(f"{'  ' * depth}{reason['path']} {reason['text']}")
+        text = f"{reason['path']} {reason['text']}"
+        click.echo("  " * depth + text.replace("\n", "\n" + "  " * (depth + 2)))
 
 
 @click.command(epilog=examples("fieldconf logs /web-vm1/web"))
@@ -197,7 +217,10 @@ def events(path: str | None, app: str | None, as_json: bool, remote: Remote) -> 
     for event in found:
         stamp = clock(event["at"])
         where = " ".join(word for word in (event["application"], event["path"]) if word)
-        click.echo(f"{stamp} {where}: {event['text']}" if where else f"{stamp} {event['text']}")
+        text = f"{stamp} {where}: {event['text']}" if where else f"{stamp} {event['text']}"
+        click.echo(text.rstrip("\n").replace("\n", "\n" + " " * (len(stamp) + 1)))
+    if not found:
+        click.echo("nothing happened there lately", err=True)
 
 
 COMMANDS = (status, why, logs, events)

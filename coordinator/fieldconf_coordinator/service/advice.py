@@ -35,6 +35,15 @@ def problems_of(paths: Iterable[Path]) -> list[Problem]:
     return found
 
 
+def of_deployed(template: Template) -> list[Problem]:
+    """Return what deploying tells, too: nothing is refused for it, but something is odd.
+
+    What the fleet refuses by itself, and installers that only nodes may have, are left out.
+    """
+    odd = [problem for problem in _settings(template) if not problem.is_severe]
+    return [*odd, *recipe_advice.problems_of(template)]
+
+
 def _settings(template: Template) -> Iterator[Problem]:
     try:
         lost_after_ms(template.settings)

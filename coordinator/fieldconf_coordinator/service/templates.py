@@ -17,6 +17,7 @@ from fieldconf_dsl.files import Tree, open_folder, open_zip
 from fieldconf_dsl.loader import load_template
 from fieldconf_dsl.model import Template
 
+from . import advice
 from .recipes import RecipeError, RecipeStore, pack
 
 _NEW = ".new"
@@ -83,7 +84,11 @@ class Templates:
     def report(self, ref: str) -> list[Problem]:
         """Return what is odd about a copy."""
         try:
-            return load_template(self._folder / ref).problems
+            loaded = load_template(self._folder / ref)
+            return [
+                *loaded.problems,
+                *(advice.of_deployed(loaded.template) if loaded.template else ()),
+            ]
         except OSError as error:
             raise TemplateError(f"cannot read the kept template {ref}: {error}") from error
 
@@ -138,7 +143,8 @@ class Templates:
             except RecipeError as error:
                 raise TemplateError(f"cannot deploy {path}: {error}") from error
             digests[component] = self._recipes.add(packed)
-        return Kept(loaded.template, ref, digests, loaded.problems)
+        warnings = [*loaded.problems, *advice.of_deployed(loaded.template)]
+        return Kept(loaded.template, ref, digests, warnings)
 
     def _copy(self, ref: str, tree: Tree, contents: dict[str, bytes]) -> None:
         new = self._folder / (ref + _NEW)
