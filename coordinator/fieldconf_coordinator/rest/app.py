@@ -50,6 +50,8 @@ def make_app(rest: Rest, routes: Sequence[Route]) -> Wsgi:
             start(*_head(400, JSON, {}))
             return [refusal.body()]
         found: Iterable[bytes] = app(environ, start)
+        # Bottle would keep the last answer of every thread until its next one.
+        bottle.response.body = ""
         return found
 
     return application
