@@ -16,6 +16,7 @@ from fieldconf_microagent.host import BOOT, Host, assemble
 from fieldconf_microagent.link_paho import PahoLink
 from fieldconf_microagent.main_cpython import about, make_link
 
+from . import registry
 from .api import ABSENT, DEAD, RUNNING, Machine, Order, Setting, Target, TargetError, values
 
 _PATIENCE_S = 10.0
@@ -25,7 +26,7 @@ _STEPS_KEPT = 1000
 class MemoryTarget(Target):
     """Runs each node's agent in a thread of this process."""
 
-    handler = "memory"
+    handler = registry.MEMORY
     settings = (
         # No step runs, so it stands in for nodes with any of them.
         Setting(

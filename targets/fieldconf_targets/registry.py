@@ -11,10 +11,12 @@ from importlib.metadata import EntryPoint, entry_points
 from .api import Target, TargetError
 
 GROUP = "fieldconf.targets"
+#: Whose nodes live in the process of the coordinator, and end with it.
+MEMORY = "memory"
 BUILT_IN = {
     "embedded": "fieldconf_targets.embedded:EmbeddedTarget",
     "local": "fieldconf_targets.local:LocalTarget",
-    "memory": "fieldconf_targets.memory:MemoryTarget",
+    MEMORY: "fieldconf_targets.memory:MemoryTarget",
     "serial": "fieldconf_targets.serial:SerialTarget",
 }
 

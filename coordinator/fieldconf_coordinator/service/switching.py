@@ -6,7 +6,7 @@ broker is refused where they could not come back, and the first one can still be
 
 import logging
 
-from fieldconf_targets import memory
+from fieldconf_targets import registry
 
 from ..brokers.embedded import EmbeddedBroker
 from ..brokers.mosquitto import Mosquitto
@@ -47,4 +47,4 @@ def _left(service: Service) -> int:
     """Count the nodes that outlived the last coordinator."""
     world = service.fleet.world
     handlers = [placing.handler_of(world, node.target) for node in world.nodes.values()]
-    return sum(handler != memory.MemoryTarget.handler for handler in handlers)
+    return sum(handler != registry.MEMORY for handler in handlers)
