@@ -105,8 +105,7 @@ class Mosquitto(SupervisedBroker):
         self._program = program()
         self._adopted: tuple[int, int] | None = processes.read_pid_file(self.folder / "pid")
         self.login = (_USER, self._own_password())
-        # Lines of the password file by user; a user's password never changes.
-        self._lines: dict[str, str] = {}
+        # Digest of the password file.
         self._written = b""
 
     def password(self, key: bytes) -> str:
@@ -114,9 +113,7 @@ class Mosquitto(SupervisedBroker):
 
     def admit(self, passwords: Mapping[str, str]) -> None:
         assert self.login is not None
-        lines = {user: self._line(user, word) for user, word in passwords.items()}
-        lines[self.login[0]] = self._line(*self.login)
-        self._lines, text = lines, "".join(lines.values())
+        text = "".join(_line(*login) for login in (*passwords.items(), self.login))
         digest = hashlib.sha256(text.encode()).digest()
         if digest != self._written:
             self._write("passwords", text)
@@ -164,15 +161,6 @@ class Mosquitto(SupervisedBroker):
         elif self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGHUP)
 
-    def _line(self, user: str, password: str) -> str:
-        known = self._lines.get(user)
-        if known is not None:
-            return known
-        salt = secrets.token_bytes(12)
-        digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, _ROUNDS)
-        parts = base64.b64encode(salt).decode(), base64.b64encode(digest).decode()
-        return f"{user}:$7${_ROUNDS}${parts[0]}${parts[1]}\n"
-
     def _own_password(self) -> str:
         file = self.folder / "coordinator.password"
         if not file.exists():
@@ -190,6 +178,15 @@ class Mosquitto(SupervisedBroker):
         with open(new, "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
             file.write(text)
         os.replace(new, self.folder / name)
+
+
+def _line(user: str, password: str) -> str:
+    """Return a line of the password file, always the same one for a login."""
+    # No two passwords are alike, so neither are their salts.
+    salt = hashlib.sha256(b"salt " + password.encode()).digest()[:12]
+    digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, _ROUNDS)
+    parts = base64.b64encode(salt).decode(), base64.b64encode(digest).decode()
+    return f"{user}:$7${_ROUNDS}${parts[0]}${parts[1]}\n"
 
 
 def own_address() -> str:
