@@ -85,7 +85,7 @@ class Agent:
         self.exports = Exports(self.d, self.node)
         self.up = self.ready = False
         self.refused = 0  # messages
-        self._reason: "str | None" = None  # why the last want was refused
+        self.reason: "str | None" = None  # why the last want was refused
         self._sources: "set[tuple[str, str]]" = set()
         self._recipes: "set[bytes]" = set()
         self._needed: "list[bytes] | None" = None
@@ -99,12 +99,13 @@ class Agent:
         self._have_at: "int | None" = None  # when to tell of a step that takes its time
         self.changed = self.due = False
         self.effects: "list[tuple[Any, ...]]" = []
-        self.have_topic, self.live_topic = (
+        self.want_topic, self.have_topic, self.live_topic = (
+            topics.topic(self.d, self.node, "want"),
             topics.topic(self.d, self.node, "have"),
             topics.topic(self.d, self.node, "live"),
         )
         self._handlers = {
-            topics.topic(self.d, self.node, "want"): self._on_want,
+            self.want_topic: self._on_want,
             topics.topic(self.d, self.node, "do"): self._on_do,
             topics.topic(self.d, self.node, "ask"): self._on_ask,
             topics.topic(self.d, self.node, "put"): None,  # for the fetcher; the host takes it
@@ -155,6 +156,14 @@ class Agent:
                 self._on_other(topic, payload)
         except ValueError as error:
             self._refuse(topic, str(error))
+
+    def on_long(self, now: int, topic: str, size: int) -> None:
+        """A message has come for which there is no room."""
+        from . import wants
+
+        self.now = now
+        self._refuse(topic, wants.on_long(self, topic, size))
+        compat.unload("wants")
 
     def on_acked(self, now: int, slot: str) -> None:
         """The broker has taken over what was published for `slot`."""
@@ -259,9 +268,9 @@ class Agent:
 
         payload = envelope.open_sealed(self.key, self.node, "want", message)
         try:
-            want = wants.read(payload)
+            want = wants.read(payload, self.settings.get("most", codec.MAX_BYTES))
         except ValueError as error:
-            self._reason = str(error)
+            self.reason = str(error)
             self.dirty.add(self.have_topic)
             raise
         finally:
@@ -271,7 +280,7 @@ class Agent:
         self.due = True
         self.version = want["v"]
         self.want = want
-        self._reason = self._report = None
+        self.reason = self._report = None
         if want["app"] == self.exports.app or not self.tree.order:
             self._adopt()
         else:
@@ -493,8 +502,8 @@ class Agent:
             "i": self._report,
             "n": info,
         }
-        if self._reason:
-            have["r"] = self._reason
+        if self.reason:
+            have["r"] = self.reason
         return envelope.seal(self.key, self.node, "have", codec.pack(have))
 
     # -- the disk

@@ -121,7 +121,6 @@ class Host:
         self._save_at = 0
         self._logs_at = 0
         self._refused = 0
-        self._told_long = False
         self._stopping = False
         self.ended: "str | None" = None
         #: False while there is no network, so that no attempt to connect is wasted on it.
@@ -132,6 +131,7 @@ class Host:
             "subscribed": self._on_subscribed,
             "message": self._on_message,
             "acked": self._on_acked,
+            "long": self._on_long,
         }
         self._effects: "dict[str, Any]" = {
             "subscribe": link.subscribe,
@@ -167,9 +167,6 @@ class Host:
         self._carry_out()
         for event in self.link.poll(self._wait_ms(longest_ms)):
             self._events[event[0]](*event[1:])
-        if self.link.dropped and not self._told_long:
-            self._told_long = True
-            self._log("warning", "messages that are too long are dropped")
         now = self._now_ms()
         for path, outcome, detail in self.runner.poll():
             self.agent.on_ended(now, path, outcome, detail)
@@ -241,6 +238,9 @@ class Host:
             self._on_put(payload)
         else:
             self.agent.on_message(self._now_ms(), topic, payload)
+
+    def _on_long(self, topic: str, size: int) -> None:
+        self.agent.on_long(self._now_ms(), topic, size)
 
     def _on_put(self, payload: bytes) -> None:
         try:

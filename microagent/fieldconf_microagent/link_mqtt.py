@@ -50,7 +50,6 @@ class MqttLink:
         self._url = url
         self._client_of = (door, port, client_id, keepalive_s, user, password)
         self._max_payload = max_payload
-        self.dropped = 0
         #: On a board that has one, what tells the address of its network interface.
         self.interface: "Any" = None
         self._client: "Client | None" = None
@@ -151,7 +150,7 @@ class MqttLink:
             self._up = False
             return ("down", self._url + ": " + event[1])
         if kind == "skipped":
-            self.dropped += 1
+            return ("long", event[1], event[2])
         return None
 
 

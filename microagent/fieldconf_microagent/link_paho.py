@@ -11,10 +11,11 @@ Contract of a link (`link_mqtt` fulfils it too): after `connect`, `poll` returns
   The reason begins with the broker's URL
 * ``("subscribed",)``: one call of `subscribe` is acknowledged
 * ``("message", topic, payload)``
+* ``("long", topic, size)``: a message was dropped, since it is longer than `max_payload`
 * ``("acked", token)``: the QoS-1 publish that returned this token has arrived at the broker
 
 What was not acknowledged when a connection ended is forgotten: its author knows better by then.
-A connection's session is clean, and messages above `max_payload` are dropped and counted.
+A connection's session is clean, and messages above `max_payload` are dropped.
 """
 
 import select
@@ -120,7 +121,6 @@ class PahoLink:
         self._login = (user, password)
         self._ca_file = ca_file
         self._max_payload = max_payload
-        self.dropped = 0
         self._client: mqtt.Client | None = None
         self._attempt: threading.Thread | None = None
         self._failure: str | None = None
@@ -317,7 +317,7 @@ def _on_connect(client: mqtt.Client, link: PahoLink, flags: Any, code: Any, more
 
 def _on_message(client: mqtt.Client, link: PahoLink, message: mqtt.MQTTMessage) -> None:
     if len(message.payload) > link._max_payload:
-        link.dropped += 1
+        link._events.append(("long", message.topic, len(message.payload)))
     else:
         link._events.append(("message", message.topic, message.payload))
 

@@ -24,10 +24,6 @@ class SeveralLinks:
         #: On a board that has one, what tells the address of its network interface.
         self.interface: "Any" = None
 
-    @property
-    def dropped(self) -> int:
-        return sum([link.dropped for link in self._links])
-
     def connect(self, will: "tuple[str, bytes]") -> None:
         self._will = will
         self._reasons = []

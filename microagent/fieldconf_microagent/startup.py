@@ -1,6 +1,7 @@
 """Puts the agent of a board together; in memory only while it starts."""
 
 from . import compat, compat_rare, settings
+from .compat import const
 from .host import Host, assemble
 from .link_mqtt import MqttLink
 from .messages import FORMAT
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
     from .main_board import Recipes, Steps
 
 INSTALLERS = ("logger", "python")
+
+# Of a message of 16 KiB, the link's limit, a want leaves this much to its envelope.
+_LARGEST_WANT = const(16000)
+# A want is there as bytes, taken apart, and as what is saved of it, at the same time.
+_SHARE = const(8)
 
 
 def assembled(
@@ -102,6 +108,7 @@ def _host(
         compat.random_below,
         installers=list(INSTALLERS),
         info=info,
+        most=info["max"],
         parallel=1,
     )
     runner = steps(folder + "/data", link.wake)
@@ -121,10 +128,12 @@ def _host(
 
 def _about(board: "Board | None", simulates: bool) -> "dict[str, Any]":
     """Return what this node is, for the coordinator's inventory."""
+    free = compat_rare.mem_free()
     info = {
         "py": compat_rare.platform_info(),
         "agent": VERSION,
-        "mem": compat_rare.mem_free(),
+        "mem": free,
+        "max": min(_LARGEST_WANT, free // _SHARE),
         "inst": list(INSTALLERS),
         "fmt": [FORMAT],
         "hw": compat_rare.hardware_mark(),

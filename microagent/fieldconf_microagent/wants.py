@@ -8,6 +8,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from .agent import Agent
+
 # key → type
 _WANT: "dict[str, Any]" = {
     "v": int,
@@ -47,9 +49,27 @@ def _fields(value: "Any", table: "dict[str, Any]", name: str) -> None:
             raise ValueError("%s has a wrong '%s'" % (name, key))
 
 
-def read(payload: bytes) -> "dict[str, Any]":
-    """Read a want."""
-    value = codec.unpack(payload)
+def on_long(agent: "Agent", topic: str, size: int) -> str:
+    """Take in that a message did not get through; return why not, in words."""
+    reason = _too_long(size)
+    if topic == agent.want_topic:
+        agent.reason = reason
+        agent.dirty.add(agent.have_topic)
+    return reason
+
+
+def _too_long(size: int) -> str:
+    return "%d bytes are more than this node takes" % size
+
+
+def read(payload: bytes, most: int) -> "dict[str, Any]":
+    """Read a want, of so many bytes at most."""
+    if len(payload) > most:
+        raise ValueError(_too_long(len(payload)))
+    try:
+        value = codec.unpack(payload)
+    except MemoryError:
+        raise ValueError(_too_long(len(payload)))
     _fields(value, _WANT, "want")
     all_of(value["pub"], (str,))
     for above in value["up"]:

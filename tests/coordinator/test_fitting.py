@@ -2,9 +2,9 @@
 
 import pytest
 
-from fieldconf_coordinator.core import fitting
-from fieldconf_coordinator.core.fitting import LARGEST_WANT
+from fieldconf_coordinator.core import sizes
 from fieldconf_coordinator.core.fleet import FleetError
+from fieldconf_coordinator.core.sizes import LARGEST_WANT
 from fieldconf_dsl import model
 from fieldconf_microagent import codec, wants
 from support.desk import Desk, component, template
@@ -92,13 +92,13 @@ def test_what_a_node_has_told_counts_more_than_its_target(desk):
     desk.deploy(shop())
     desk.settle()
     node = desk.node("/vm")
-    node.info = ("1", "linux", ("logger",), False, None)
+    node.info = ("1", "linux", ("logger",), False, None, None)
 
     refusal = refused(desk, desk.deploy, shop("puppet"))
     assert refusal.message == (
         "cannot run /vm/web (Web): its node has no installer 'puppet', only: logger"
     )
-    node.info = ("1", "linux", ("puppet",), False, None)
+    node.info = ("1", "linux", ("puppet",), False, None, None)
     desk.deploy(shop("puppet"))
 
 
@@ -112,7 +112,7 @@ def test_what_is_not_to_be_deployed_is_not_refused(desk):
 
 def test_an_instance_that_is_added_is_refused_too(desk):
     desk.deploy(shop())
-    desk.node("/vm").info = ("1", "linux", ("logger",), False, None)
+    desk.node("/vm").info = ("1", "linux", ("logger",), False, None, None)
 
     refusal = refused(desk, desk.fleet.add_instance, desk.now, "shop", "/vm", "more", "Web")
 
@@ -142,8 +142,21 @@ def test_a_want_that_is_let_pass_is_one_that_agents_take(desk):
 
     want = desk.want("/vm")
     packed = codec.pack(want)
-    assert wants.read(packed)["i"][1]["x"] == {"Web.text": text}
+    assert wants.read(packed, codec.MAX_BYTES)["i"][1]["x"] == {"Web.text": text}
     assert LARGEST_WANT - 1500 < len(packed) < LARGEST_WANT
+
+
+def test_a_want_that_its_node_would_not_take_is_refused(desk):
+    desk.deploy(shop())
+    desk.settle()
+    desk.node("/vm").info = ("1", "esp32", ("script",), False, None, 4096)
+
+    refusal = refused(desk, desk.fleet.plan, shop(text="x" * 4000), {}, "shop")
+
+    told = f"cannot be told to the agent of {desk.node('/vm').id}: it takes some 4."
+    assert refusal.code == "too-large" and told in refusal.message
+    assert "3.8 KiB with 99000 items are the most" in refusal.message
+    desk.deploy(shop(text="x" * 3000))
 
 
 def test_many_providers_count(desk):
@@ -168,14 +181,14 @@ def test_number_of_items_counts_as_well_as_their_bytes(desk):
     """Agents bound both: a want of very many short values is let pass if they take it."""
     names = [f"v{i}" for i in range(60_000)]
     desk.deploy(shop(**dict.fromkeys(names, "1")))
-    wants.read(codec.pack(desk.want("/vm")))
+    wants.read(codec.pack(desk.want("/vm")), codec.MAX_BYTES)
 
     names += [f"w{i}" for i in range(39_999)]
     assert refused(desk, desk.deploy, shop(**dict.fromkeys(names, "1"))).code == "too-large"
 
 
 def test_number_of_providers_counts_as_well_as_their_bytes():
-    size, items = fitting._PROVIDER
+    size, items = sizes._PROVIDER
     provider = ["a" * 8, "Web", "n" * 10]
 
     assert len(codec.pack(provider)) <= size + len("Web")
@@ -192,7 +205,7 @@ def test_a_simulation_may_have_any_installer_and_its_wants_say_so(desk):
     _root, web = desk.want("/vm")["i"]
     assert web["o"] == {"simulate": 1}
     assert desk.fleet.status()["applications"][0]["simulate"] is True
-    wants.read(codec.pack(desk.want("/vm")))
+    wants.read(codec.pack(desk.want("/vm")), codec.MAX_BYTES)
 
 
 def test_a_simulation_stays_one_over_restarts_and_new_versions(desk):
@@ -216,7 +229,7 @@ def test_what_is_real_does_not_become_a_simulation(desk):
 
 def test_a_node_that_simulates_takes_any_installer_and_is_shown(desk):
     desk.deploy(shop())
-    desk.node("/vm").info = ("1", "linux", ("logger",), True, None)
+    desk.node("/vm").info = ("1", "linux", ("logger",), True, None, None)
 
     desk.deploy(shop("chef"))
 

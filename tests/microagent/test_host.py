@@ -30,8 +30,6 @@ class Clock:
 class Link:
     """Does what the test says, and writes down what it is told."""
 
-    dropped = 0
-
     def __init__(self, clock, journal):
         self.clock = clock
         self.journal = journal

@@ -281,6 +281,21 @@ def test_two_machines_with_one_identity_are_noticed_before_they_are_used(fleet):
     assert status.node(fleet.fleet.world, fleet.fleet.world.nodes["b1"])["enrolled"]
 
 
+def test_a_board_that_cannot_be_told_so_much_is_not_taken(fleet):
+    small = board(fleet, enrol(fleet, "b1"))
+    small.more["info"]["max"] = 100
+    small.kill()
+    small.start()
+    fleet.world.run(1000)
+
+    deploy(fleet)
+    fleet.world.run(5000)
+
+    assert nodes(fleet)["/any"] is None
+    reason = fleet.fleet.why("app", "/any/blink")[-1]["text"]
+    assert "b1 cannot be told all that /any should run" in reason
+
+
 def test_of_two_that_joined_with_one_token_none_is_approved(fleet):
     one = fleet.fleet.pool.token("j1")
     fleet.pump()

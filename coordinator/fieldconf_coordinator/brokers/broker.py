@@ -60,9 +60,6 @@ class BrokerLink:
         events: list[tuple[Any, ...]] = []
         for event in self._link.poll(timeout_ms):
             events += self._told(event, now)
-        if self._link.dropped and not self._told_long:
-            self._told_long = True
-            _log.warning("messages of more than %d bytes are dropped", _MAX_PAYLOAD)
         return events
 
     def release(self) -> None:
@@ -89,6 +86,9 @@ class BrokerLink:
             self._link.subscribe([*kinds, self._claim.topic])
         elif event[0] == "subscribed":
             self.publish(self._claim.topic, self._claim.hello(), 1, False)
+        elif event[0] == "long" and not self._told_long:
+            self._told_long = True
+            _log.warning("messages of more than %d bytes are dropped", _MAX_PAYLOAD)
         elif event[0] == "down":
             pause_ms = self._reconnect.pause_ms(now, random.random())
             self._connect_at = now + pause_ms

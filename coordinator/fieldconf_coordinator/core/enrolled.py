@@ -18,7 +18,7 @@ from typing import Any
 from fieldconf_microagent import codec, compat, envelope, topics
 
 from ..errors import FleetError
-from . import messages
+from . import messages, sizes
 from .duplicates import is_duplicate
 from .lastseen import remember
 from .model import EXPELLED, JOINING, READY, Enrolled, Instance, Node, World
@@ -189,9 +189,9 @@ class Pool:
         what is rare is kept for those who need it.
         """
         free = self.free()
-        lacks = {
-            one.id: _TWO if one.duplicate else what_lacks(root.data, _offer(one)) for one in free
-        }
+        members = [sizes.Future(one, one.kind, one.values, one.magic) for one in root.members]
+        size = sizes.of_wants(members)[root][0]
+        lacks = {one.id: _lack(root, size, one) for one in free}
         fitting = [one for one in free if not lacks[one.id]]
         if fitting:
             return min(fitting, key=lambda one: (not one.online, len(one.tags), one.id))
@@ -354,6 +354,15 @@ class Pool:
     def _tell(self, one: Enrolled, what: str) -> None:
         self._outbox.store_enrolled(one)
         self._outbox.event("node", f"{one.id} {what}", node=one.id)
+
+
+def _lack(root: Instance, size: int, one: Enrolled) -> str:
+    """Return why a machine cannot run a scoped instance, whose want is so large; "" if it can."""
+    if one.duplicate:
+        return _TWO
+    if one.info and size > sizes.largest(one.info[5]):
+        return f"cannot be told all that {root.path} should run, some {size >> 10} KiB"
+    return what_lacks(root.data, _offer(one))
 
 
 def _offer(one: Enrolled) -> Offer:

@@ -5,38 +5,21 @@ it was heard. Where neither is known the agent refuses, and says so in its have.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
-from fieldconf_microagent import codec, states
+from fieldconf_microagent import states
 
 from ..errors import FleetError
-from . import placing
+from . import placing, sizes
 from .machines import Identity
-from .model import Application, Instance, Kind, World
+from .model import Application, Instance, World
+from .sizes import Future
 
 #: Installer → "", or why it cannot be used.
 Offers = Mapping[str, str]
-# Bytes, items.
-_Size = tuple[int, int]
 OffersOf = Callable[[str, Mapping[str, str]], Offers | None]
 
-#: What an agent takes at most; some is left for the envelope of a want and its other fields.
-LARGEST_WANT = codec.MAX_BYTES - 8192
-MOST_ITEMS = codec.MAX_ITEMS - 1000
-
-# (bytes, items) of an entry besides its texts, of a value besides its name and text, of a provider
-# besides its prefix: rather too many than too few.
-_ENTRY, _VALUE, _PROVIDER = (96, 16), (6, 1), (32, 4)
 _SHOWN = 5
-
-
-class Future(NamedTuple):
-    """An instance as it will be."""
-
-    instance: Instance
-    kind: Kind
-    values: Mapping[str, str | None]
-    magic: Mapping[str, str | None]
 
 
 class Fitting:
@@ -91,29 +74,23 @@ class Fitting:
         Raises:
             FleetError: names the node.
         """
-        sizes: dict[Instance, _Size] = {}
-        imported: dict[Instance, set[str]] = {}
-        exporters: dict[str, set[Instance]] = {}
-        shared: dict[int, _Size] = {}
-        for one in future:
-            root = one.instance.scope
-            sizes[root] = _sum(sizes.get(root, (0, 0)), _entry_size(one, shared))
-            imported.setdefault(root, set()).update(one.kind.imports)
-            for prefix in one.kind.exported:
-                exporters.setdefault(prefix, set()).add(root)
-        for root, (size, items) in sizes.items():
-            for prefix in imported[root]:
-                count = len(exporters.get(prefix, ()))
-                size += count * (_PROVIDER[0] + len(prefix))
-                items += count * _PROVIDER[1]
-            if size > LARGEST_WANT or items > MOST_ITEMS:
+        for root, (size, items) in sizes.of_wants(future).items():
+            node = root.node
+            known = node.info[5] if node is not None and node.info else None
+            largest = sizes.largest(known)
+            if size > largest or items > sizes.MOST_ITEMS:
+                who = f"the agent of {node.id}" if node is not None and known else "its agent"
                 raise FleetError(
                     "too-large",
-                    f"what {root.path} should run cannot be told to its agent: it takes some "
-                    f"{size >> 10} KiB with {items} items; {LARGEST_WANT >> 10} KiB with "
-                    f"{MOST_ITEMS} items are the most",
+                    f"what {root.path} should run cannot be told to {who}: it takes some "
+                    f"{_kib(size)} KiB with {items} items; {_kib(largest)} KiB with "
+                    f"{sizes.MOST_ITEMS} items are the most",
                     "spread the instances over more nodes; long values belong into recipes",
                 )
+
+
+def _kib(size: int) -> str:
+    return f"{size / 1024:.1f}" if size < 100 << 10 else str(size >> 10)
 
 
 def _why_not(installer: str, offers: Offers) -> str:
@@ -126,41 +103,3 @@ def _why_not(installer: str, offers: Offers) -> str:
 def _some(paths: list[str]) -> str:
     more = len(paths) - _SHOWN
     return ", ".join(paths[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
-
-
-def _sum(one: _Size, other: _Size) -> _Size:
-    return one[0] + other[0], one[1] + other[1]
-
-
-def _entry_size(one: Future, shared: dict[int, _Size]) -> _Size:
-    """Return about how large an entry of a want is; `shared` remembers what many have in common."""
-    size, items = _ENTRY
-    size += len(one.instance.path.encode())
-    # The dictionaries outlive this check, so their ids are theirs alone.
-    for values in (one.values, one.magic, one.kind.imports, one.kind.aliases):
-        if id(values) not in shared:
-            shared[id(values)] = _map_size(values)
-        size += shared[id(values)][0]
-        items += shared[id(values)][1]
-    for name in one.kind.ports:
-        size += _VALUE[0] + len(name) + 5
-        items += _VALUE[1]
-    return size, items
-
-
-def _map_size(values: Mapping[str, Any]) -> _Size:
-    size = items = 0
-    for name, value in values.items():
-        more = _value_size(value)
-        size += _VALUE[0] + len(name.encode()) + more[0]
-        items += _VALUE[1] + more[1]
-    return size, items
-
-
-def _value_size(value: Any) -> _Size:
-    if value is None:
-        return 1, 0
-    if isinstance(value, str):
-        return len(value.encode()), 0
-    # What is imported under a prefix: mandatory or not, and the names.
-    return len(codec.pack(value)), 2 + len(value[1])

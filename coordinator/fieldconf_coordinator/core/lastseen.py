@@ -32,7 +32,7 @@ def recall(world: World, rows: Iterable[Mapping[str, Any]]) -> None:
     for row in rows:
         info = tuple(tuple(part) if type(part) is list else part for part in row["info"])
         # What a former version did not know yet.
-        info = (*info, None)[:5] if info else info
+        info = (*info, None, None)[:6] if info else info
         info = shared.setdefault(info, info)
         for one in (world.nodes.get(row["node"]), world.enrolled.get(row["node"])):
             if one is not None:

@@ -38,13 +38,18 @@ def have(payload: bytes) -> dict[str, Any]:
 
 
 def about(info: dict[str, Any]) -> tuple[tuple[Any, ...], int | None, str | None]:
-    """Return what a node is: (agent, platform, installers, simulates, reset), memory, address."""
+    """Return what a node is, its memory and its address.
+
+    What it is: (agent, platform, installers, simulates, reset, bytes of its largest want).
+    """
     agent, platform = str(info.get("agent", "")), str(info.get("py", ""))
     reset = info.get("reset")
     reset = reset[:32] if type(reset) is str else None
-    memory, address = info.get("mem"), info.get("ip")
+    memory, address, most = info.get("mem"), info.get("ip"), info.get("max")
+    most = most if type(most) is int and most > 0 else None
+    simulates = info.get("sim") is True
     return (
-        (agent[:32], platform[:128], names(info.get("inst")), info.get("sim") is True, reset),
+        (agent[:32], platform[:128], names(info.get("inst")), simulates, reset, most),
         memory if type(memory) is int else None,
         address[:64] if type(address) is str else None,
     )

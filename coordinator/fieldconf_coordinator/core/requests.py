@@ -13,13 +13,14 @@ from ..errors import FleetError
 from . import building, copies, foresight, kinds, wishing
 from .building import Builder, Spec
 from .changes import Changes
-from .fitting import Fitting, Future, OffersOf
+from .fitting import Fitting, OffersOf
 from .machines import Identity, Machines
 from .model import Application, Instance, World
 from .orders import Orders
 from .outbox import Outbox
 from .placing import Placing
 from .planning import Plan
+from .sizes import Future
 from .undoing import Undo
 from .wants import Wants
 

@@ -8,7 +8,7 @@ from .inventory import tags_of
 from .model import APPROVED, JOINING, READY, Application, Enrolled, Instance, Node, World
 
 # Of a node that was not heard.
-_UNKNOWN = (None, None, (), False, None)
+_UNKNOWN = (None, None, (), False, None, None)
 
 
 def summary(world: World, app: Application) -> dict[str, Any]:
@@ -93,7 +93,7 @@ def problem(one: Instance) -> dict[str, Any] | None:
 
 def node(world: World, one: Node) -> dict[str, Any]:
     """Return one node."""
-    agent, platform, installers, simulates, reset = one.info or _UNKNOWN
+    agent, platform, installers, simulates, reset, _ = one.info or _UNKNOWN
     enrolled = world.enrolled.get(one.id)
     return {
         "id": one.id,
@@ -124,7 +124,7 @@ def node(world: World, one: Node) -> dict[str, Any]:
 
 def free(one: Enrolled) -> dict[str, Any]:
     """Return an enrolled machine that no application uses, as `node` does."""
-    agent, platform, installers, simulates, reset = one.info or _UNKNOWN
+    agent, platform, installers, simulates, reset, _ = one.info or _UNKNOWN
     return {
         "id": one.id,
         "application": None,

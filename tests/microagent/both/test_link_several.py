@@ -8,7 +8,6 @@ class Link:
         self.url = url
         self.coming = []
         self.calls = []
-        self.dropped = 0
         self.interface = None
 
     def connect(self, will):
@@ -99,13 +98,11 @@ def test_one_that_greets_and_does_no_more_is_left_after_the_pause():
     assert tries(links) == [1, 1, 0]
 
 
-def test_what_the_others_dropped_counts_and_all_are_woken():
+def test_all_are_woken_and_the_address_is_that_of_the_interface():
     links, several = three()
-    links[0].dropped, links[2].dropped = 1, 2
     several.interface = "10.0.0.7"
 
     several.wake()
 
-    assert several.dropped == 3
     assert several.address() == "10.0.0.7"
     assert ["wake" in link.calls for link in links] == [True, True, True]
