@@ -71,9 +71,12 @@ CODES: dict[str, Kind] = {
     "P_UNRECOGNIZED_BLOCK": _severe(
         "expected an import, a component, a facet or an instance; correct or remove this line"
     ),
-    "P_INVALID_PROPERTY": _severe("expected a property in {what}; write 'name: value;'"),
+    "P_INVALID_PROPERTY": _severe(
+        "expected a property in {what}; write 'name: value;', or close it above with '}}'"
+    ),
     "P_INVALID_PROPERTY_OR_INSTANCE": _severe(
-        "expected a property or an instance in {what}; write 'name: value;' or 'instance of X {{'"
+        "expected a property or an instance in {what}; "
+        "write 'name: value;' or 'instance of X {{', or close it above with '}}'"
     ),
     "P_INVALID_FILE_TYPE": _severe(
         "components or facets stand beside instances in this file; "

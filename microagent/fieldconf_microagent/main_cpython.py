@@ -34,6 +34,9 @@ def main(folder: str) -> int:
     # While it starts there is nothing to say goodbye to.
     _on_end(lambda *_: sys.exit(0))
     file = os.path.join(folder, "settings.json")
+    if not os.path.exists(file):
+        _log("error", f"there is no {file}; 'fieldconf enrol NODE -o settings.json' makes one")
+        return REFUSED
     try:
         known = settings.read(file)
         held = _hold(folder)

@@ -559,6 +559,13 @@ def test_long_notes_are_cut_at_80_columns():
     assert lines[1].endswith("x…")
 
 
+def test_status_of_a_path_says_which_commands_take_one(run, shop):
+    status, _, err = run("status", "/lb-vm/lb")
+
+    assert status == 2
+    assert "'fieldconf why /lb-vm/lb' and 'fieldconf events /lb-vm/lb'" in err
+
+
 def test_numbers_in_paths_are_sorted_as_numbers():
     paths = ["/web10", "/web2/a", "/web", "/web2", "/db/x1", "/web1"]
 

@@ -62,6 +62,13 @@ def test_a_lost_key_is_replaced(run, tmp_path):
     assert second["enrolment"] == first["enrolment"] + 1
 
 
+def test_a_name_that_no_node_may_have_is_refused_in_words(run):
+    status, _, err = run("enrol", "my pi")
+
+    assert status == 1
+    assert "expected a name of letters, digits, - and _, not 'my pi'" in err
+
+
 def test_nothing_is_overwritten_and_no_key_is_made_for_nothing(run, fleet, tmp_path):
     out = tmp_path / "there.json"
     out.write_text("mine")

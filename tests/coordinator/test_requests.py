@@ -60,6 +60,28 @@ def test_a_plan_tells_whose_exports_change_with_their_component(desk):
     assert desk.fleet.plan(web_template(), {}, "shop")["change"] == []
 
 
+def test_the_last_name_of_an_instance_is_enough_to_suggest_it(desk):
+    with pytest.raises(FleetError, match=r"'lb2' .did you mean '/lb'") as caught:
+        desk.fleet.set_wish(desk.now, "shop", "lb2", "deployed-started", False)
+    assert caught.value.hint == "'fieldconf status' lists them"
+    with pytest.raises(FleetError, match=r"'web' .did you mean '/web1/web'"):
+        desk.fleet.set_wish(desk.now, "shop", "web", "deployed-started", False)
+
+
+def test_who_names_the_application_as_a_path_is_told_how_to_mean_all_of_it(desk):
+    with pytest.raises(FleetError) as caught:
+        desk.fleet.set_wish(desk.now, "shop", "shop", "not-deployed", False)
+
+    assert caught.value.hint == "shop is the application: for all of it, 'fieldconf … --app shop'"
+
+
+def test_what_cannot_be_scaled_is_told_with_what_can(desk):
+    with pytest.raises(FleetError) as caught:
+        desk.fleet.scale(desk.now, "shop", "/web1/web", 2)
+
+    assert caught.value.hint.endswith("can be scaled, here: /data, /lb, /web1, /web2")
+
+
 def test_a_plan_tells_whose_imports_change_with_their_component(desk):
     other = web_template()
     other.graph.components["Lb"] = component("Lb", imports=["Web.ip"], ancestors=["VM"])

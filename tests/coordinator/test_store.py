@@ -167,7 +167,7 @@ def test_a_damaged_file_is_told(tmp_path, content):
 def test_a_folder_that_cannot_be_used_is_told(tmp_path):
     (tmp_path / "file").write_text("")
 
-    with pytest.raises(StoreError, match="cannot use the data folder"):
+    with pytest.raises(StoreError, match=r"cannot use the data folder .* choose another"):
         Store(tmp_path / "file" / "data")
 
 

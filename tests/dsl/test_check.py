@@ -49,7 +49,7 @@ def test_file_of_a_template_is_shown_relative_to_it(template):
 
     assert [str(p).splitlines()[0] for p in problems] == [
         "graph/main.graph:2:2: P_INVALID_PROPERTY: expected a property in the component 'VM'; "
-        "write 'name: value;'"
+        "write 'name: value;', or close it above with '}'"
     ]
 
 

@@ -63,7 +63,7 @@ TEXTS = st.one_of(st.text(), st.lists(PIECES, max_size=60).map("".join))
         (
             "Web {\n \x1b[2J\u202eoops\n}",
             """\
-            web.graph:2:3: P_INVALID_PROPERTY: expected a property in the component 'Web'; write 'name: value;'
+            web.graph:2:3: P_INVALID_PROPERTY: expected a property in the component 'Web'; write 'name: value;', or close it above with '}'
                  \ufffd[2J\ufffdoops
                   ~~~~~~~^""",
         ),

@@ -116,16 +116,27 @@ def test_agent_outlives_its_coordinator_and_is_not_started_twice(target, tmp_pat
     assert processes.read_pid_file(tmp_path / "n1" / "agent.pid") == first
 
 
-def test_second_agent_in_one_folder_refuses(target, tmp_path):
-    target.create(order())
-    agent_pid(tmp_path)
-
-    second = subprocess.run(
-        [sys.executable, "-m", "fieldconf_microagent", "--dir", str(tmp_path / "n1")],
+def agent_of(folder):
+    return subprocess.run(
+        [sys.executable, "-m", "fieldconf_microagent", "--dir", str(folder)],
         capture_output=True,
         text=True,
         cwd=os.path.dirname(os.path.dirname(sys.modules["fieldconf_microagent"].__file__)),
     )
+
+
+def test_agent_without_settings_says_where_they_come_from(tmp_path):
+    done = agent_of(tmp_path)
+
+    assert done.returncode == 2
+    assert f"there is no {tmp_path}/settings.json; 'fieldconf enrol NODE" in done.stderr
+
+
+def test_second_agent_in_one_folder_refuses(target, tmp_path):
+    target.create(order())
+    agent_pid(tmp_path)
+
+    second = agent_of(tmp_path / "n1")
 
     assert second.returncode == 2
     assert f"another agent runs in {tmp_path / 'n1'}" in second.stderr

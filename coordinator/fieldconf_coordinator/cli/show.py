@@ -53,6 +53,9 @@ def status(name: str | None, app: str | None, watch: bool, as_json: bool, remote
     if name and app and name != app:
         raise click.UsageError(f"{name} or {app}? Name one application, or none for all")
     app = name or app
+    if app and "/" in app:
+        hint = f"'fieldconf why {app}' and 'fieldconf events {app}' tell of one instance"
+        raise click.UsageError(f"{app} is a path, and status shows whole applications; {hint}")
     screen = _Screen(as_json, watch)
     told = remote.status(app)
     screen.show(told)

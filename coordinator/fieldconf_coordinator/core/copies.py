@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 
+from fieldconf_dsl.errors import quoted
 from fieldconf_microagent import states
 
 from ..errors import FleetError
@@ -47,8 +48,9 @@ def family(app: Application, root_path: str) -> dict[int, Instance]:
     if not found or "/" in root_path.strip("/"):
         raise FleetError(
             "unknown-instance",
-            f"there is no root instance {root_path!r} in {app.name}",
-            "only root instances, which stand for nodes, can be scaled",
+            f"there is no root instance {quoted(root_path)} in {app.name}",
+            "only root instances with all that lies in them can be scaled, here: "
+            + (", ".join(sorted(root.path for root in app.roots())[:20]) or "none"),
         )
     return found
 

@@ -16,6 +16,7 @@ from .changes import Changes
 from .fitting import Fitting, OffersOf
 from .machines import Identity, Machines
 from .model import Application, Instance, World
+from .naming import unknown_instance
 from .orders import Orders
 from .outbox import Outbox
 from .placing import Placing
@@ -71,11 +72,7 @@ class Requests:
     def instance(self, app: Application, path: str) -> Instance:
         found = app.instances.get(path if path.startswith("/") else "/" + path)
         if found is None:
-            raise FleetError(
-                "unknown-instance",
-                f"there is no instance {meant(path, app.paths)} in {app.name}",
-                "'fieldconf status' lists them",
-            )
+            raise unknown_instance(app, path)
         return found
 
     # -- deploy

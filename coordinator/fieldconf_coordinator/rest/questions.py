@@ -16,6 +16,7 @@ from fieldconf_dsl.errors import meant
 from ..core import status
 from ..core.changes import shown_state
 from ..core.model import Application, Enrolled, Instance, Node
+from ..core.naming import unknown_instance
 from ..errors import FleetError, RequestError
 from ..service.service import Service
 
@@ -65,8 +66,7 @@ def instance_of(app: Application, path: str) -> Instance:
     found = app.instances.get(path)
     if found is None:
         hint = f"GET /api/v1/applications/{app.name}/instances lists them"
-        said = meant(path, app.paths)
-        raise FleetError("unknown-instance", f"there is no instance {said} in {app.name}", hint)
+        raise unknown_instance(app, path, hint)
     return found
 
 

@@ -19,7 +19,7 @@ from .schemas import items, mapping, record, text
 #: One URL, or a list of some.
 Broker = str | list[str]
 
-_ID = text(32, pattern=r"^[A-Za-z0-9_-]+$")
+_ID = text(32, pattern=r"^[A-Za-z0-9_-]+$", description="a name of letters, digits, - and _")
 _ENROLLED = record(
     "id enrolment settings",
     id=_ID,

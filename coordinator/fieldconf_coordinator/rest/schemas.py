@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from fieldconf_dsl.errors import quoted
+
 from .envelope import Refusal
 
 Schema = Mapping[str, Any]
@@ -101,6 +103,8 @@ def check(schema: Schema, value: Any, where: str = "") -> None:
         raise _refused("a text of whole characters, without NUL", where)
     for word, (keeps, expected) in _WORDS.items():
         if word in schema and not keeps(value, schema[word]):
+            if word == "pattern" and "description" in schema:
+                raise _refused(f"{schema['description']}, not {quoted(value)}", where)
             shown = schema[word]
             shown = ", ".join(map(str, shown)) if isinstance(shown, (list, tuple)) else shown
             raise _refused(expected.format(shown), where)

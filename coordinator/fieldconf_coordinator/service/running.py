@@ -56,7 +56,8 @@ def _in_words(data: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreError(f"cannot use the data folder {data}: {error.strerror}") from error
+        text = f"cannot use the data folder {data}: {error.strerror}; choose another with --data"
+        raise StoreError(text) from error
 
 
 def chosen(url: str | None, mosquitto: bool, domain: str, outer: Outer | None = None) -> MakeBroker:

@@ -21,7 +21,6 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from fieldconf_dsl.errors import meant
 from fieldconf_dsl.model import Template
 from fieldconf_microagent import codec, compat
 from fieldconf_targets.registry import handlers, offers
@@ -30,6 +29,7 @@ from ..brokers.broker import BrokerLink
 from ..brokers.supervised import Broker, is_free
 from ..core.fleet import Fleet
 from ..core.model import Enrolled
+from ..core.naming import meant_path
 from ..core.outbox import Effect
 from ..core.ports import first_of
 from ..errors import FleetError, RequestError, StoreError
@@ -501,7 +501,7 @@ def _logs(service: Service, now: int, asked: dict[str, Any]) -> Any:
     path = asked.get("path")
     if path is not None and path not in {one["path"] for one in app["instances"]}:
         hint = "'fieldconf status' lists them"
-        said = meant(path, (one["path"] for one in app["instances"]))
+        said = meant_path(path, [one["path"] for one in app["instances"]])
         raise RequestError("unknown-instance", f"there is no instance {said}", hint)
     return service.outputs.of(nodes, path)
 

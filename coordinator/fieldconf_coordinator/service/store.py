@@ -268,7 +268,8 @@ class Store:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = _lock(folder / LOCK)
         except OSError as error:
-            raise StoreError(f"cannot use the data folder {folder}: {error.strerror}") from error
+            text = f"cannot use the data folder {folder}: {error.strerror}"
+            raise StoreError(f"{text}; choose another with --data") from error
         self._engine = create_engine(
             f"sqlite:///{self.path}",
             poolclass=StaticPool,
