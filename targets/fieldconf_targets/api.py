@@ -117,6 +117,12 @@ class Target(ABC):
             TargetError: something is left; a later call tries again.
         """
 
+    def disown(self, node: str) -> None:  # noqa: B027 - most targets hold nothing on this box
+        """Let go of what this box holds for a machine that could not be destroyed and is given up.
+
+        Whoever gave it up knows that it may still run.
+        """
+
     @abstractmethod
     def list(self) -> Sequence[Machine]:
         """Return this fleet's machines, dead ones included, sorted by node."""

@@ -92,6 +92,13 @@ class SerialTarget(Target):
                 _take_off(tag)
                 self._file(node).unlink(missing_ok=True)
 
+    def disown(self, node: str) -> None:
+        """End the bridge, and give the port to whoever comes; the key stays on the board."""
+        with self._turn(node), self._lock:
+            if node in self._lines:
+                self._lines.pop(node).end()
+            self._file(node).unlink(missing_ok=True)
+
     def list(self) -> Sequence[Machine]:
         own = [tag for tag in self._tags() if tag["fleet"] == self.fleet]
         found = [Machine(tag["node"], tag["path"], self.state(tag["node"])) for tag in own]

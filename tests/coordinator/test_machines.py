@@ -200,6 +200,7 @@ def test_node_that_cannot_be_destroyed_is_forgotten_by_force_once_that_is_known(
     assert desk.node("/web1") is None
     assert node.id in desk.fleet.world.tombstones
     assert told[-1].endswith("could not be destroyed and is forgotten: its machine may still run")
+    assert [effect[1] for effect in kinds(desk.effects, "disown")] == [node.id]
     # What the target says later concerns nobody.
     desk.fleet.on_target(desk.now, node.id, "destroyed")
     assert calls(desk.pass_time(600_000)) == []

@@ -106,3 +106,27 @@ def test_a_board_is_deployed_to_outlives_the_gateway_and_is_given_back(box, boar
     until(lambda: box.ask("status")["nodes"] == [], 60)
     assert [path.name for path in board.folder.rglob("*")] == ["main.py"]
     assert not list(box.data.glob("nodes/serial/*"))
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["there", "gone"])
+def test_an_application_on_a_board_is_undeployed_by_force(box, board, there, tmp_path):
+    """With its board there that is emptied; without, its node is forgotten, and the port is free."""
+    deploy(box, board, 5432)
+    box.until_state("/roof/web", states.STARTED)
+    if not there:
+        board.unplug()
+
+    box.ask("wish", app="shop", path=None, wish=states.NOT_DEPLOYED, force=True)
+    if not there:
+        until(lambda: "cannot destroy the node" in str(box.instances()["/roof"]["problem"]), 60)
+        box.ask("wish", app="shop", path=None, wish=states.NOT_DEPLOYED, force=True)
+    until(lambda: box.ask("status")["nodes"] == [], 60)
+
+    assert box.instances()["/roof"]["problem"] is None
+    until(lambda: not list(box.data.glob("nodes/serial/*")))
+    if there:
+        assert list(board.folder.rglob("*")) == []
+        return
+    board.plug()
+    box.wish(None, states.STARTED)
+    box.until_state("/roof/web", states.STARTED)

@@ -162,6 +162,9 @@ class Coordinator:
     def _do_destroy(self, node, settings):
         self.world.after(20, self._destroyed, self.lives, node)
 
+    def _do_disown(self, node, settings):
+        pass
+
     def _destroyed(self, lives, node):
         machine = self.machines.pop(node, None)
         if machine and node not in self.boards:

@@ -11,7 +11,7 @@ Effects are tuples:
     upsert of the row that `rows.of` makes of `what`, or delete where that is None.
 ``("publish", topic, payload, qos, retain)``
     an empty payload with `retain` clears the topic.
-``("create", node_id, settings)``, ``("destroy", …)``, ``("probe", …)``
+``("create", node_id, settings)``, ``("destroy", …)``, ``("disown", …)``, ``("probe", …)``
     calls of the node's target; results come back with `on_target`. `settings` is
 
         {"fleet": "…", "application": id, "name": application, "path": "/vm1", "target": "local",

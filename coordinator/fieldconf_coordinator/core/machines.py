@@ -308,6 +308,7 @@ class Machines:
         text = f"{node.id} could not be destroyed and is forgotten: its machine may still run"
         self._event("problem", text, node)
         node.root.problem = None
+        self._outbox.call("disown", node)
         self._set_phase(node, CLEARING)
         self.advance(node)
 

@@ -125,6 +125,7 @@ class Service:
             "publish": self.link.publish,
             "create": lambda node, settings: self.workers.begin("create", node, settings),
             "destroy": lambda node, settings: self.workers.begin("destroy", node, settings),
+            "disown": lambda node, settings: self.workers.begin("disown", node, settings),
             "probe": lambda node, settings: self.workers.begin("probe", node, settings),
             "serve": self._serve,
             "event": self._event,

@@ -143,5 +143,8 @@ class Workers:
         if kind == "destroy":
             target.destroy(node, force=True)
             return (node, "destroyed", "")
+        if kind == "disown":
+            target.disown(node)
+            return None
         state = target.state(node)
         return None if state == RUNNING else (node, "missing", f"its machine is {state}")
