@@ -109,8 +109,8 @@ def test_a_board_is_deployed_to_outlives_the_gateway_and_is_given_back(box, boar
 
 
 @pytest.mark.parametrize("there", [True, False], ids=["there", "gone"])
-def test_an_application_on_a_board_is_undeployed_by_force(box, board, there, tmp_path):
-    """With its board there that is emptied; without, its node is forgotten, and the port is free."""
+def test_an_application_on_a_board_is_undeployed_by_force(box, board, there):
+    """A board that is there is emptied; one that is gone is forgotten, and its port is free."""
     deploy(box, board, 5432)
     box.until_state("/roof/web", states.STARTED)
     if not there:
