@@ -40,9 +40,12 @@ def check_paths(paths: Iterable[str | Path]) -> tuple[list[Problem], list[str]]:
 def meant_path(path: Path) -> str:
     """Return which template or file may have been meant, as the end of a sentence, or nothing."""
     above = next((up for up in path.absolute().parents if (up / "descriptor").is_dir()), None)
-    if path.exists():
-        return f" (did you mean {os.path.relpath(above)}?)" if above is not None else ""
     try:
+        if path.is_dir() and above is None:
+            below = [one for one in path.iterdir() if (one / "descriptor").is_dir()]
+            above = below[0].absolute() if len(below) == 1 else None
+        if path.exists():
+            return f" (did you mean {os.path.relpath(above)}?)" if above is not None else ""
         beside = sorted(os.listdir(path.parent))
     except OSError:
         return ""

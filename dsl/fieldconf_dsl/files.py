@@ -79,7 +79,12 @@ def open_folder(root: Path) -> Tree:
     tree = Tree(str(root))
     real_root = root.resolve()
     size = 0
-    for folder, folders, names in os.walk(root):
+
+    def unreadable(error: OSError) -> None:
+        name = Path(error.filename).relative_to(root).as_posix()
+        tree._refuse("P_IO_ERROR", f"{quoted(name)}: {error.strerror}; let it be read")
+
+    for folder, folders, names in os.walk(root, onerror=unreadable):
         folders[:] = sorted(name for name in folders if name not in _SKIPPED)
         here = Path(folder)
         for name in folders:

@@ -429,6 +429,8 @@ def test_a_folder_that_is_nearly_right_is_told_which_was_meant(run, shop, tmp_pa
     inside = f"(did you mean {os.path.relpath(folder)}?)"
     assert inside in run("check", folder / "graph")[2]
     assert inside in run("deploy", folder / "graph")[2]
+    assert inside in run("check", folder.parent)[2]
+    assert inside in run("deploy", folder.parent)[2]
     assert "only what was named was looked at" in run("check", folder / "graph/main.graph")[2]
     assert run("check", folder)[2] == ""
 

@@ -3,6 +3,7 @@
 import pytest
 
 from fieldconf_coordinator.service import advice
+from fieldconf_dsl import files
 
 GRAPH = """
 VM {
@@ -114,6 +115,22 @@ def test_a_script_that_no_step_runs_is_told_with_the_name_that_was_meant(of_scri
             "no step runs 'strat.sh' (did you mean 'start.sh'?), and no other file names it",
         )
     ]
+
+
+def test_a_script_that_cannot_be_read_is_told(of_scripts, monkeypatch):
+    real_read = files._read_file
+
+    def read(path):
+        if path.name == "start.sh":
+            raise PermissionError(13, "Permission denied", str(path))
+        return real_read(path)
+
+    monkeypatch.setattr(files, "_read_file", read)
+
+    ((code, place, message),) = of_scripts(start_sh="")
+
+    assert (code, place) == ("FC_BAD_RECIPE", "graph/App")
+    assert message.endswith("scripts/start.sh: Permission denied")
 
 
 def test_a_recipe_that_can_be_stopped_but_not_started_is_told(of_scripts):

@@ -182,6 +182,23 @@ def test_nothing_at_a_path_is_no_template(tmp_path):
         load_template(tmp_path / "nothing")
 
 
+def test_folder_that_cannot_be_read_is_told_and_not_taken_for_empty(template, monkeypatch):
+    folder = template()
+    (folder / "graph" / "Web").mkdir(exist_ok=True)
+    real_scandir = os.scandir
+
+    def scandir(path):
+        if os.fspath(path).endswith("Web"):
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return real_scandir(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+
+    (problem,) = load_template(folder).problems
+
+    assert "'graph/Web': Permission denied; let it be read" in str(problem)
+
+
 def test_file_that_cannot_be_read_is_told(template, monkeypatch):
     folder = template()
     real_read = files._read_file

@@ -46,11 +46,11 @@ def family(app: Application, root_path: str) -> dict[int, Instance]:
             continue
         found[int(match[1] or 0)] = root
     if not found or "/" in root_path.strip("/"):
+        roots = ", ".join(sorted(root.path for root in app.roots())[:20]) or "none"
         raise FleetError(
             "unknown-instance",
-            f"there is no root instance {quoted(root_path)} in {app.name}",
-            "only root instances with all that lies in them can be scaled, here: "
-            + (", ".join(sorted(root.path for root in app.roots())[:20]) or "none"),
+            f"cannot scale {quoted(root_path)} in {app.name}: it is no root instance",
+            f"these can be, with all that lies in them: {roots}; 'fieldconf status' lists all",
         )
     return found
 

@@ -34,13 +34,19 @@ def problems_of(template: Template) -> Iterator[Problem]:
         if owner is None or owner in seen:
             continue
         seen.add(owner)
-        files, place = template.recipes[component.name], f"graph/{owner}"
-        yield from _templates(place, files)
-        if installer in _ADVICE:
-            yield from _ADVICE[installer](place, files)
-        if installer in _FILES:
-            name, judge = _FILES[installer]
-            yield from _problems(f"{place}/{name}", files.get(name), judge)
+        try:
+            yield from _of_recipe(f"graph/{owner}", installer, template.recipes[component.name])
+        except OSError as error:
+            yield _severe(f"graph/{owner}", f"cannot read {error.filename}: {error.strerror}")
+
+
+def _of_recipe(place: str, installer: str, files: Mapping[str, RecipeFile]) -> Iterator[Problem]:
+    yield from _templates(place, files)
+    if installer in _ADVICE:
+        yield from _ADVICE[installer](place, files)
+    if installer in _FILES:
+        name, judge = _FILES[installer]
+        yield from _problems(f"{place}/{name}", files.get(name), judge)
 
 
 def _templates(place: str, files: Mapping[str, RecipeFile]) -> Iterator[Problem]:
