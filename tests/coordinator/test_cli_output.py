@@ -2,7 +2,7 @@
 
 import click
 
-from fieldconf_coordinator.cli import show, waiting
+from fieldconf_coordinator.cli import common, show, waiting
 
 
 def broken(path, *lines):
@@ -38,6 +38,16 @@ def test_status_says_where_the_other_lines_of_problems_stand():
 
 def test_status_says_nothing_more_of_what_it_shows_whole():
     assert status_of(broken("/web", "exit status 1"))[-1].endswith("failed: start: exit status 1")
+
+
+def test_an_address_is_the_one_that_others_are_told():
+    exports = {"Web.ip": None, "Web.port": "80"}
+    instance = {"address": "127.0.0.1", "exports": exports}
+
+    assert common.address(instance) == "127.0.0.1:80"
+    exports["Web.ip"] = "10.0.0.7"
+    assert common.address(instance) == "10.0.0.7:80"
+    assert common.address({"address": None, "exports": {"Web.port": "80"}}) == ""
 
 
 def test_a_failure_is_told_once_with_what_the_script_printed_last():

@@ -95,6 +95,18 @@ def test_login_with_a_password_makes_a_token(run, gateway, monkeypatch):
     assert "fieldconf on" in str(gateway.get("/tokens").json)
 
 
+def test_login_where_nobody_answers_asks_for_nothing(run, monkeypatch):
+    monkeypatch.setattr("click.prompt", lambda *_, **__: pytest.fail("asked"))
+
+    # Bound, but nobody listens there.
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        status, _, err = run("login", f"http://127.0.0.1:{nobody.getsockname()[1]}")
+
+    assert status == 2
+    assert "error: " in err and "hint: " in err
+
+
 def test_login_that_is_refused_saves_nothing(run, gateway, tmp_path):
     status, _, err = run("login", gateway.url, FIELDCONF_TOKEN="wrong")
 

@@ -224,13 +224,12 @@ def _state(instance: Mapping[str, Any]) -> str:
 
 
 def address(instance: Mapping[str, Any]) -> str:
-    """Return ``ip:port`` as far as an instance has them."""
-    ports = [
-        str(value)
-        for name, value in sorted((instance.get("exports") or {}).items())
-        if name.rpartition(".")[2].lower().startswith("port") and value
-    ]
-    host = str(instance.get("address") or "")
+    """Return ``ip:port`` as far as an instance has them, as others are told it."""
+    exports = sorted((instance.get("exports") or {}).items())
+    values = [(name.rpartition(".")[2].lower(), str(value)) for name, value in exports if value]
+    ports = [value for name, value in values if name.startswith("port")]
+    own = [value for name, value in values if name == "ip"]
+    host = own[0] if own else str(instance.get("address") or "")
     return f"{host}:{ports[0]}" if host and ports else host
 
 

@@ -41,8 +41,8 @@ def login(url: str, name: str | None, user: str | None, ca: Path | None, token: 
     'fieldconf context local' leads back to the coordinator on this box.
     """
     place = Place(url.rstrip("/"), ca=contexts.read_ca(ca))
-    with Client(place):  # an address that is none is told before anything is asked
-        pass
+    with Client(place) as client:  # where nobody answers is told before anything is asked
+        client.get("/session")
     name = name or str(urlsplit(url).hostname)
     if name == contexts.LOCAL or "://" in name:
         raise click.UsageError(f"a context cannot be called {name!r}; choose another --name")
@@ -123,7 +123,7 @@ def _list(saved: contexts.Contexts, as_json: bool) -> None:
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print what makes the SHELL complete commands, and names of what runs.
+    """Print what makes the SHELL complete commands and names.
 
     In ~/.zshrc it belongs below the line that runs compinit.
     """

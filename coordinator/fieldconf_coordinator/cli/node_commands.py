@@ -38,7 +38,7 @@ _UNUSED = {
 def nodes(
     context: click.Context, app: str | None, tag: str | None, as_json: bool, remote: Remote
 ) -> None:
-    """List the nodes: where they are, what they are, whether they are online."""
+    """List the nodes, and whether they are online; tag them."""
     if context.invoked_subcommand is not None:
         _refuse_options(context)
         return
