@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import threading
 
 import pytest
 
@@ -82,12 +81,17 @@ def test_a_bar_is_shown_for_what_takes_longer(monkeypatch, capsys, after_s, show
     assert (printed.out, printed.err) == ("done\n", shown)
 
 
-def test_ctrl_c_is_told_and_mended_by_running_it_again(run, board):
-    pressed = threading.Event()
+STOPPED = "stopped; the same command goes on where this one did, and the board waits for it"
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_is_told_and_mended_by_running_it_again(run, board, times):
+    """Also when it is pressed once more, while the board is being tidied."""
+    moments = [b"a2b_base64", b"\x03"][:times]
 
     def press(from_board, data):
-        if b"a2b_base64" in data and not pressed.is_set():
-            pressed.set()
+        if moments and not from_board and moments[0] in data:
+            moments.pop(0)
             os.kill(os.getpid(), signal.SIGINT)
         return data
 
@@ -97,9 +101,27 @@ def test_ctrl_c_is_told_and_mended_by_running_it_again(run, board):
     second = run(board.port, "--no-wait")
 
     assert first[0] == 130
-    assert "Traceback" not in first[2]
-    assert "main.py" not in left and "fieldconf.part" not in left
+    assert first[2].splitlines()[-1] == STOPPED, first
+    assert "main.py" not in left
+    assert times > 1 or "fieldconf.part" not in left
     assert second[0] == 0 and "files written and read back" in second[1]
+
+
+def test_ctrl_c_is_told_also_to_the_impatient(run, board, monkeypatch):
+    """Even while the words are on their way to the screen."""
+
+    def press(*_):
+        os.kill(os.getpid(), signal.SIGINT)
+
+    end = command.Bars.end
+    monkeypatch.setattr(command.Bars, "end", lambda bars: (press(), end(bars)))
+    monkeypatch.setattr(command.Bars, "advance", press)
+
+    status, _, err = run(board.port, "--no-wait")
+
+    assert status == 130
+    assert err.splitlines()[-1] == STOPPED
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 class Remote:

@@ -1,6 +1,7 @@
 """The command ``flash``: an image onto a board, and the board's first words."""
 
 import json
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -49,7 +50,26 @@ _PATIENCE_S = 90.0
     show_default=True,
 )
 @place_options
-def flash(
+def flash(**options: Any) -> int:
+    """Put agent and identity of a node onto the board at PORT.
+
+    PORT is a serial port, or 'auto' for the only one that is plugged in; for boards with a UF2 boot
+    loader also the folder of its drive.
+
+    With --node the coordinator enrols the node; without, all stands in the file of --settings.
+
+    What is on the board already is not written again, and all is read back. Whatever happened in
+    between, running the same command again goes on where it stopped.
+    """
+    bars = Bars()
+    try:
+        return _flash(bars, **options)
+    except KeyboardInterrupt:
+        return _stopped(bars)
+
+
+def _flash(
+    bars: "Bars",
     port: str,
     board: str,
     settings_file: Path | None,
@@ -67,16 +87,6 @@ def flash(
     server: str | None,
     ca: Path | None,
 ) -> int:
-    """Put agent and identity of a node onto the board at PORT.
-
-    PORT is a serial port, or 'auto' for the only one that is plugged in; for boards with a UF2 boot
-    loader also the folder of its drive.
-
-    With --node the coordinator enrols the node; without, all stands in the file of --settings.
-
-    What is on the board already is not written again, and all is read back. Whatever happened in
-    between, running the same command again goes on where it stopped.
-    """
     from fieldconf_firmware_images import boards, flashing
     from fieldconf_firmware_images.errors import ImageError
     from fieldconf_firmware_images.flash_errors import FlashError
@@ -87,7 +97,6 @@ def flash(
     def find() -> Keeping:
         return Keeping.at_place(place_of(context, data, server, ca), folder)
 
-    bars = Bars()
     try:
         kind = boards.load(board)
         method = kind.flashing.method
@@ -114,14 +123,22 @@ def flash(
     except FlashError as error:
         bars.end()
         raise RequestError(error.kind, error.text, error.hint) from error
-    except KeyboardInterrupt:
+    return 0
+
+
+def _stopped(bars: "Bars") -> int:
+    """Tell who pressed Ctrl-C what that means; return the exit status."""
+    # They may be impatient: another one would take the words away.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
         bars.end()
         click.echo(
             "stopped; the same command goes on where this one did, and the board waits for it",
             err=True,
         )
-        return 130
-    return 0
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return 130
 
 
 class Keeping(Remote):
