@@ -100,7 +100,7 @@ class Graph:
     roots: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Instance:
     """One instance, such as `/vm1/web`.
 

@@ -134,7 +134,7 @@ def test_mosquitto_outlives_its_coordinator_and_is_adopted(tmp_path):
 def listening(folder, outer):
     broker = Mosquitto(folder, outer=outer)
     broker.start()
-    broker.admit({"n1": "word"})
+    broker.admit([("n1", "word")])
     try:
         yield broker
     finally:
@@ -194,7 +194,7 @@ def guarded(tmp_path):
     brokers.need_mosquitto()
     broker = Mosquitto(tmp_path)
     broker.start()
-    broker.admit({"n1": broker.password(KEY), "n2": "word2"})
+    broker.admit([("n1", broker.password(KEY)), ("n2", "word2")])
     yield broker
     broker.stop()
 
@@ -224,7 +224,7 @@ def test_nodes_log_in_with_their_own_password_alone(guarded):
 
 def test_node_that_is_admitted_no_more_is_refused(guarded):
     connected(guarded, "n2", "word2").close()
-    guarded.admit({"n1": guarded.password(KEY)})
+    guarded.admit([("n1", guarded.password(KEY))])
 
     def is_refused():
         link = PahoLink(guarded.url, "n2", user="n2", password="word2")

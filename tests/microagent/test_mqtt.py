@@ -54,7 +54,7 @@ def test_frozen_broker_is_noticed(tmp_path):
 def test_login_is_checked_by_the_broker(tmp_path):
     brokers.need_mosquitto()
     broker = Mosquitto(tmp_path)
-    broker.admit({"n1": "secret"})
+    broker.admit([("n1", "secret")])
     broker.start()
     try:
         answers = []

@@ -11,8 +11,9 @@ import secrets
 import shutil
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from fieldconf_microagent import compat
@@ -111,12 +112,10 @@ class Mosquitto(SupervisedBroker):
     def password(self, key: bytes) -> str:
         return compat.hex(compat.hmac_sha256(key, b"mqtt password"))
 
-    def admit(self, passwords: Mapping[str, str]) -> None:
+    def admit(self, logins: Iterable[tuple[str, str]]) -> None:
         assert self.login is not None
-        text = "".join(_line(*login) for login in (*passwords.items(), self.login))
-        digest = hashlib.sha256(text.encode()).digest()
+        digest = self._write("passwords", (_line(*one) for one in chain(logins, [self.login])))
         if digest != self._written:
-            self._write("passwords", text)
             self._written = digest
             self._reload()
 
@@ -139,9 +138,9 @@ class Mosquitto(SupervisedBroker):
 
     def _command(self) -> list[str]:
         if not self._written:
-            self.admit({})
-        self._write("access", _ACCESS.format(user=_USER, domain=self._domain))
-        self._write(_FILE, self._config())
+            self.admit(())
+        self._write("access", [_ACCESS.format(user=_USER, domain=self._domain)])
+        self._write(_FILE, [self._config()])
         return [self._program, "-c", str(self.folder / _FILE)]
 
     def _config(self) -> str:
@@ -164,7 +163,7 @@ class Mosquitto(SupervisedBroker):
     def _own_password(self) -> str:
         file = self.folder / "coordinator.password"
         if not file.exists():
-            self._write(file.name, secrets.token_hex(32))
+            self._write(file.name, [secrets.token_hex(32)])
         return file.read_text()
 
     def _read(self, name: str) -> bytes:
@@ -173,11 +172,15 @@ class Mosquitto(SupervisedBroker):
         except OSError:
             return b""
 
-    def _write(self, name: str, text: str) -> None:
-        new = self.folder / (name + ".new")
-        with open(new, "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
-            file.write(text)
+    def _write(self, name: str, lines: Iterable[str]) -> bytes:
+        """Write a file that only we may read, and return a digest of it."""
+        new, digest = self.folder / (name + ".new"), hashlib.sha256()
+        with open(new, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+            for line in map(str.encode, lines):
+                digest.update(line)
+                file.write(line)
         os.replace(new, self.folder / name)
+        return digest.digest()
 
 
 def _line(user: str, password: str) -> str:

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 from fieldconf_targets import processes
@@ -58,8 +58,8 @@ class Broker:
         """Return the password of the node with this key; None where nodes do not log in."""
         return None
 
-    def admit(self, passwords: Mapping[str, str]) -> None:
-        """Let exactly these nodes (id: password) log in, and the coordinator."""
+    def admit(self, logins: Iterable[tuple[str, str]]) -> None:
+        """Let exactly these nodes (id, password) log in, and the coordinator."""
 
     def stop(self) -> None:
         """End it; one that is not ours lives on."""

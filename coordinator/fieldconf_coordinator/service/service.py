@@ -351,9 +351,9 @@ class Service:
 
     def _admit(self) -> None:
         """Let the nodes log in at the broker."""
-        words = {node: self.broker.password(key) for node, key in self._logins.items()}
+        words = ((node, self.broker.password(key)) for node, key in self._logins.items())
         try:
-            self.broker.admit({node: word for node, word in words.items() if word is not None})
+            self.broker.admit((node, word) for node, word in words if word is not None)
             self._logins_changed = False
         except OSError as error:
             _log.error("cannot let new nodes log in at the broker: %s", error)
