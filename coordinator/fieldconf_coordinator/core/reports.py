@@ -31,6 +31,7 @@ from .wants import Wants
 
 PULSE_MS = 300_000
 _GRACE_MS = 30_000
+_MOST_SHARED = 1_000
 
 _AFTER_CHECK = "it is stopped and started anew: "
 
@@ -60,7 +61,7 @@ class Reports:
         self._domain = domain
         self._wall = wall
         self._lagging: dict[str, Node] = {}  # nodes whose row has an older triple
-        self._texts: dict[Any, Any] = {}  # equal values of many nodes, once
+        self._shared: dict[Any, Any] = {}  # equal values of many nodes, once
 
     # -- have
 
@@ -108,7 +109,7 @@ class Reports:
     def _note_info(self, node: Node, have: dict[str, Any]) -> None:
         found, node.memory, address = messages.about(have["n"])
         if (found, address) != (node.info, node.address):
-            node.info = self._texts.setdefault(found, found) if len(self._texts) < 1000 else found
+            node.info = self._once(found)
             node.address = address
             remember(self._outbox, node, self._wall())
         refused = have.get("r")
@@ -116,6 +117,10 @@ class Reports:
         if refused and refused != node.refused:
             self._event("problem", f"{node.id} refuses its want: {refused}", node)
         node.refused = refused
+
+    def _once(self, value: Any) -> Any:
+        """Return an equal value that other nodes use already."""
+        return self._shared.setdefault(value, value) if len(self._shared) < _MOST_SHARED else value
 
     def _note_instance(self, node: Node, instance: Instance, told: Any) -> None:
         if told is None:
@@ -182,7 +187,7 @@ class Reports:
         enrolment, boot, online = messages.live(payload)
         if (enrolment, boot) < max(node.live, node.seen[:2]):
             return
-        node.live = (enrolment, boot)
+        node.live = self._once((enrolment, boot))
         if online:
             self._is_online(node)
         else:
@@ -192,7 +197,7 @@ class Reports:
         enrolment, boot, _, version = messages.pulse(payload)
         if (enrolment, boot) < max(node.live, node.seen[:2]):
             return
-        node.live = (enrolment, boot)
+        node.live = self._once((enrolment, boot))
         self._is_online(node)
         if (enrolment, boot) != node.seen[:2] or not node.fresh:
             # Its have got lost.
