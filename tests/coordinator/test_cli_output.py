@@ -27,13 +27,13 @@ def test_status_says_where_a_problem_that_it_cuts_stands_whole():
     lines = status_of(broken("/vm/my web", "x" * 100))
 
     assert lines[-2].endswith("x…")
-    assert lines[-1] == "the whole problem: fieldconf why '/vm/my web'"
+    assert lines[-1] == "in full: fieldconf why '/vm/my web'"
 
 
 def test_status_says_where_the_other_lines_of_problems_stand():
     lines = status_of(broken("/web10", "exit status 1", "why"), broken("/web2", "x" * 99), next=[])
 
-    assert "the whole problem: fieldconf why /web2 --app shop (2 are cut short here)" in lines
+    assert "in full: fieldconf why /web2 --app shop (2 are cut short here)" in lines
 
 
 def test_status_says_nothing_more_of_what_it_shows_whole():
@@ -50,22 +50,48 @@ def test_an_address_is_the_one_that_others_are_told():
     assert common.address({"address": None, "exports": {"Web.port": "80"}}) == ""
 
 
+FAILED = ["failed", "start: exit status 3\nno such file", False]
+
+
 def test_a_failure_is_told_once_with_what_the_script_printed_last():
     def at(state, problem, outcome="running", done=False):
         step = {"path": "/web", "state": state, "problem": problem, "done": done}
         return list(progress.news({"done": 0, "total": 1, "steps": [step], "outcome": outcome}))
 
     progress = waiting.Progress()
-    failed = ["failed", "start: exit status 3\nno such file", False]
 
     assert at("starting", None) == []
-    assert at("deployed-stopped", failed) == [
+    assert at("deployed-stopped", FAILED) == [
         "      0/1  /web: deployed-stopped; failed: start: exit status 3\n           no such file"
     ]
-    assert at("starting", failed) == at("deployed-stopped", failed) == []
+    assert at("starting", FAILED) == at("deployed-stopped", FAILED) == []
     other = ["failed", "start: exit status 4", True]
-    assert len(at("deployed-stopped", other)) == len(at("deployed-stopped", failed)) == 1
+    assert len(at("deployed-stopped", other)) == len(at("deployed-stopped", FAILED)) == 1
     assert at("deployed-started", None, "done", True) == [
         "      0/1  /web: deployed-started",
         "      0/1  done",
     ]
+
+
+def test_a_problem_of_before_is_told_when_it_comes_again():
+    def at(state, problem=FAILED):
+        step = {"path": "/web", "state": state, "problem": problem, "done": False}
+        return list(progress.news({"done": 0, "total": 1, "steps": [step], "outcome": "running"}))
+
+    progress = waiting.Progress()
+
+    assert at("deployed-stopped") == at("deployed-stopped") == at("starting") == []
+    assert at("starting") == []
+    assert len(at("deployed-stopped")) == 1
+    assert at("deployed-stopped") == at("starting") == at("deployed-stopped") == []
+    assert progress.problems == {"/web": FAILED[1]}
+
+
+def test_of_a_problem_that_was_told_only_the_first_line_is_said_again(capsys):
+    class Remote:
+        def why(self, app, path):
+            return [{"path": path, "text": f"failed: {FAILED[1]}"}]
+
+    waiting.tell_reasons(Remote(), "shop", ["/web"], [FAILED[1]])
+
+    assert capsys.readouterr().err == "  waiting  /web failed: start: exit status 3\n"

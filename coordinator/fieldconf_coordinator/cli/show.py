@@ -145,7 +145,7 @@ def _whole_hint(app: Mapping[str, Any], cut: Set[str], is_one_of_several: bool) 
     path = f"'{found[0]}'" if " " in found[0] else found[0]
     command = f"fieldconf why {path}" + (f" --app {app['name']}" if is_one_of_several else "")
     count = "" if len(found) == 1 else f" ({len(found)} are cut short here)"
-    return [f"the whole problem: {command}{count}"]
+    return [f"in full: {command}{count}"]
 
 
 def clock(at_ms: int) -> str:

@@ -1,7 +1,7 @@
 """Waits until a change is done, and tells what happens meanwhile and what it waits for."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import click
@@ -67,15 +67,15 @@ def _follow(remote: Remote, change_id: str, timeout: float | None, to_err: bool)
             return 1
         if now > moved + _QUIET_S and not is_told:
             is_told = True
-            if _tell_why(remote, change):
+            if _tell_why(remote, change, lines.problems.values()):
                 return 1
         time.sleep(max(_LOOK_S, _SHARE * (now - asked)))
 
 
-def _tell_why(remote: Remote, change: Mapping[str, Any]) -> bool:
+def _tell_why(remote: Remote, change: Mapping[str, Any], told: Collection[str] = ()) -> bool:
     """Tell what a change waits for; return whether waiting here makes no sense any more."""
     left = [step for step in change["steps"] if not step["done"]]
-    tell_reasons(remote, change["application"], [step["path"] for step in left])
+    tell_reasons(remote, change["application"], [step["path"] for step in left], told)
     if not all(step["state"] in (states.UNRESOLVED, states.WAITING) for step in left):
         click.echo(
             f"  Ctrl-C ends this waiting; 'fieldconf cancel {change['id']}' what is under way.",
@@ -86,12 +86,19 @@ def _tell_why(remote: Remote, change: Mapping[str, Any]) -> bool:
     return True
 
 
-def tell_reasons(remote: Remote, app: str, paths: Iterable[str]) -> bool:
-    """Tell why instances are not as they are wished; return whether there is a reason."""
+def tell_reasons(
+    remote: Remote, app: str, paths: Iterable[str], told: Collection[str] = ()
+) -> bool:
+    """Tell why instances are not as they are wished; return whether there is a reason.
+
+    Of problems that were told already only the first line is said again.
+    """
     why = (remote.why(app, path) for path in paths)
     # What many wait for is told once; what a script said may have many lines.
     lines = dict.fromkeys(f"{one['path']} {one['text']}" for reasons in why for one in reasons)
     for line in lines:
+        if any(line.endswith(problem) for problem in told):
+            line = line.partition("\n")[0]
         click.echo("  waiting  " + line.replace("\n", _INDENTED), err=True)
     return bool(lines)
 
@@ -101,11 +108,17 @@ _BEFORE = ("not-deployed", "unknown")
 
 
 class Progress:
-    """Tells what is new in a change, line by line."""
+    """Tells what is new in a change, line by line.
+
+    Attributes:
+        problems: path → the problem that was told of it last, whole.
+    """
 
     def __init__(self) -> None:
+        self.problems: dict[str, str] = {}
         self._told: dict[str, str] = {}
-        self._problems: dict[str, str] = {}
+        # Path → problem of before the change, and whether it has been tried again since.
+        self._before: dict[str, tuple[str, bool]] = {}
 
     def news(self, change: Mapping[str, Any]) -> Iterator[str]:
         """Yield a line for every instance that moved on, and one for the end."""
@@ -124,9 +137,9 @@ class Progress:
         path, state, problem = step["path"], str(step["state"]), step["problem"]
         if problem and not step["done"]:
             # It is tried again and again; only what goes wrong in another way is news.
-            if problem[1] == self._problems.get(path):
+            if problem[1] == self.problems.get(path) or self._is_of_before(path, state, problem[1]):
                 return None
-            self._problems[path], self._told[path] = problem[1], state
+            self.problems[path], self._told[path] = problem[1], state
             return f"{state}; {_whole(*problem[:2])}"
         text = f"{state}; {first_line(*problem[:2])}" if problem else state
         is_first, before = path not in self._told, self._told.get(path)
@@ -134,6 +147,16 @@ class Progress:
         # Where it stood before anything happened is no news.
         is_news = step["done"] or problem or not (is_first or text in _BEFORE)
         return text if text != before and is_news else None
+
+    def _is_of_before(self, path: str, state: str, problem: str) -> bool:
+        """Tell whether an instance had this problem before the change, and not again since."""
+        if path not in self._told and states.is_stable(state):
+            self._told[path], self._before[path] = state, (problem, False)
+        before, is_tried = self._before.get(path, ("", False))
+        if before != problem:
+            return False
+        self._before[path] = problem, is_tried or not states.is_stable(state)
+        return not (is_tried and states.is_stable(state))
 
 
 def _whole(code: str, text: str) -> str:
