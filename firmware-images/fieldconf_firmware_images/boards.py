@@ -55,6 +55,19 @@ class FileSystem:
 
 
 @dataclass(frozen=True)
+class RomFs:
+    """Where firmware looks for modules that run in place, and take no memory for their code.
+
+    Attributes:
+        offset: where it starts in the flash, in bytes.
+        size: bytes.
+    """
+
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True)
 class MicroPython:
     """The release that images are built for, and its firmware file.
 
@@ -106,6 +119,7 @@ class Board:
         arch: for ``mpy-cross -march``, or None.
         network: which of `board_schema.NETWORKS` it has.
         flash_size: of the whole flash, in bytes; None where it does not matter.
+        romfs: None where the firmware has none, or only the firmware or the board itself knows.
     """
 
     name: str
@@ -116,6 +130,7 @@ class Board:
     network: tuple[str, ...]
     flash_size: int | None
     filesystem: FileSystem
+    romfs: RomFs | None
     micropython: MicroPython | None
     flashing: Flashing
 
@@ -201,6 +216,7 @@ def _board(values: dict[str, Any], name: str, file: str) -> Board:
         name=name,
         flash_size=values["flash.size"],
         filesystem=_file_system(part("filesystem"), values["flash.size"], file),
+        romfs=_romfs(part("romfs"), values["filesystem.offset"], values["flashing.method"], file),
         micropython=micropython,
         flashing=Flashing(**part("flashing")),
         **top,
@@ -221,3 +237,17 @@ def _file_system(values: dict[str, Any], flash: int | None, file: str) -> FileSy
         if flash is not None and offset is not None and offset + size > flash:
             raise BoardError(f"{file}: filesystem.size: expected an end within flash.size")
     return FileSystem(**{**values, "size": size, "fixed": fixed})
+
+
+def _romfs(values: dict[str, Any], end: int | None, method: str, file: str) -> RomFs | None:
+    """Return the ROMFS. It ends where files begin, so that both can be written as one piece."""
+    if values["size"] is None:
+        return None
+    found = RomFs(**values)
+    key = f"{file}: romfs.size: expected"
+    if method not in board_schema.WHOLE_FLASH:
+        raise BoardError(f"{key} none, since this board is asked for it, found {found.size:#x}")
+    if found.offset + found.size != end or not found.size:
+        there = found.offset + found.size
+        raise BoardError(f"{key} an end at filesystem.offset, {end:#x}, found {there:#x}")
+    return found

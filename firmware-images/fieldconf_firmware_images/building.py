@@ -12,14 +12,15 @@ from typing import Any
 
 from fieldconf_microagent.version import VERSION
 
-from . import about, agent_files, esp, linux, littlefs_image, uf2
+from . import about, agent_files, esp, linux, littlefs_image, romfs_image, uf2
 from . import firmware as firmwares
-from .boards import Board
+from .boards import Board, RomFs
 from .errors import ImageError
 from .firmware import Firmware
 from .image import Image
 
 _Settings = Mapping[str, Any]
+_Part = tuple[int, bytes]
 
 
 @dataclass(frozen=True)
@@ -66,50 +67,55 @@ def build(
 
 
 def _for_esptool(order: _Order) -> Image:
-    board, rows, parts = _fitted(order)
-    where = board.filesystem
-    assert where.offset is not None and where.size
-    content = littlefs_image.pack(order.files, where, where.size)
-    parts.append((where.offset, content))
+    order, rows, parts = _fitted(order)
+    made = _flash(order)
+    parts += made.parts
     merged = esp.merge(parts) if order.firmware else None
-    place = 0 if merged else where.offset
+    place = 0 if merged else parts[0][0]
     return Image(
-        board=board,
+        board=order.board,
         node=order.node,
         files=order.files,
-        filesystem=content,
+        filesystem=made.filesystem,
+        romfs=made.romfs,
         parts=tuple(parts),
         merged=merged,
-        packed=merged or content,
-        contents=(*rows, *_rows(order, content, board)),
-        usage=f"esptool --chip {board.chip} write-flash {place:#x} OUT",
+        packed=merged or esp.merge([(offset - place, part) for offset, part in parts]),
+        contents=(*rows, *made.rows, *_rows(order)),
+        usage=f"esptool --chip {order.board.chip} write-flash {place:#x} OUT",
     )
 
 
-def _fitted(order: _Order) -> tuple[Board, list[about.Row], list[tuple[int, bytes]]]:
-    """Return the board with the file system of its firmware, what is told of that, and its part."""
+def _fitted(order: _Order) -> tuple[_Order, list[about.Row], list[_Part]]:
+    """Return the order with the places that its firmware has, what is told of it, and its part."""
     board, given = order.board, order.firmware
     if given is None:
-        return board, [], []
+        return order, [], []
     offset, size = esp.file_system(given.content, board, given.name)
-    version = firmwares.version(given.content, given.name)
-    board = replace(board, filesystem=replace(board.filesystem, offset=offset, size=size))
+    row = about.firmware(given, firmwares.version(given.content, given.name))
+    has_romfs = _check_romfs(given.content, order)
+    romfs = esp.romfs(given.content, board, given.name) if has_romfs else None
+    files = replace(board.filesystem, offset=offset, size=size)
+    board = replace(board, filesystem=files, romfs=romfs)
     assert board.micropython
     part = board.micropython.offset, esp.adapted(given.content, board)
-    return board, [about.firmware(given, version)], [part]
+    return replace(order, board=board), [row], [part]
 
 
 def _for_uf2(order: _Order) -> Image:
     release, where = order.board.micropython, order.board.filesystem
     assert release and release.family and where.offset is not None and where.size
-    content = littlefs_image.pack(order.files, where, where.size)
-    pages = uf2.split(content, release.base + where.offset)
-    rows, parts, others = [], [(where.offset, content)], b""
+    made = _flash(order)
+    rows, parts, others = made.rows, made.parts, b""
+    pages: dict[int, bytes] = {}
+    for offset, content in parts:
+        pages.update(uf2.split(content, release.base + offset))
     if order.firmware:
         name = order.firmware.name
-        room = range(release.base, release.base + where.offset)
+        room = range(release.base, release.base + parts[0][0])
         held = uf2.parse(order.firmware.content, release.family, room, name)
-        rows.append(about.firmware(order.firmware, firmwares.version(held.content, name)))
+        _check_romfs(held.content, order)
+        rows.insert(0, about.firmware(order.firmware, firmwares.version(held.content, name)))
         parts.insert(0, (held.start - release.base, held.content))
         pages.update(held.pages)
         others = held.others
@@ -119,21 +125,72 @@ def _for_uf2(order: _Order) -> Image:
         board=order.board,
         node=order.node,
         files=order.files,
-        filesystem=content,
+        filesystem=made.filesystem,
+        romfs=made.romfs,
         parts=tuple(parts),
         merged=merged,
         packed=merged,
-        contents=(*rows, *_rows(order, content, order.board)),
+        contents=(*rows, *_rows(order)),
         usage=f"hold BOOTSEL while plugging it in, and copy OUT to the drive {drive}",
     )
 
 
-def _rows(order: _Order, content: bytes, board: Board) -> list[about.Row]:
-    return [
-        about.partition(order.files, content, board.filesystem),
-        about.settings(order.settings),
-        about.network(order.settings),
-    ]
+@dataclass(frozen=True)
+class _Content:
+    """What the node adds to the flash of its board, in ascending order of places."""
+
+    parts: list[_Part]
+    rows: list[about.Row]
+    filesystem: bytes
+    romfs: bytes | None
+
+
+def _flash(order: _Order) -> _Content:
+    """Make the file system, and the ROMFS where the board has one."""
+    where, romfs = order.board.filesystem, order.board.romfs
+    assert where.offset is not None and where.size
+    held, parts, rows, modules = dict(order.files), [], [], None
+    if romfs:
+        in_place = agent_files.in_place(held)
+        held = {path: held[path] for path in held if path not in in_place}
+        modules = _packed_modules(in_place, romfs)
+        parts.append((romfs.offset, modules))
+        rows.append(about.romfs(in_place, modules, romfs, order.firmware is not None))
+    content = littlefs_image.pack(held, where, where.size)
+    parts.append((where.offset, content))
+    rows.append(about.partition(held, content, where))
+    return _Content(parts, rows, content, modules)
+
+
+def _packed_modules(files: Mapping[str, bytes], where: RomFs) -> bytes:
+    content = romfs_image.pack(files)
+    if len(content) > where.size:
+        raise ImageError(
+            f"the agent does not fit into the board's ROMFS: it has {len(content):,} bytes, and "
+            f"there is room for {where.size:,}; take firmware with a larger ROMFS, or without one"
+        )
+    return content
+
+
+def _check_romfs(content: bytes, order: _Order) -> bool:
+    """Return whether firmware has a ROMFS.
+
+    Raises:
+        ImageError: it has none, though the agent of this board needs it.
+    """
+    board, given = order.board, order.firmware
+    has = firmwares.has_romfs(content)
+    if board.romfs and not has:
+        assert board.micropython and given
+        raise ImageError(
+            f"{given.name} has no ROMFS, which the agent needs on {board.title}: get "
+            f"{board.micropython.file} from {board.micropython.url}"
+        )
+    return has
+
+
+def _rows(order: _Order) -> list[about.Row]:
+    return [about.settings(order.settings), about.network(order.settings)]
 
 
 def _as_files(order: _Order) -> Image:

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .boards import Board
+from .boards import Board, RomFs
 from .errors import ImageError
 
 _TABLE_AT = 0x8000
@@ -72,6 +72,24 @@ def file_system(firmware: bytes, board: Board, name: str) -> tuple[int, int]:
     if board.micropython.offset + len(firmware) > place[0]:
         raise ImageError(f"{name} is too long: it ends after the file system's start")
     return place
+
+
+def romfs(firmware: bytes, board: Board, name: str) -> RomFs | None:
+    """Return where firmware that is good (`file_system`) has its ROMFS; None if it has no place.
+
+    Raises:
+        ImageError: it is too long.
+    """
+    assert board.micropython
+    start = board.micropython.offset
+    found = board.romfs
+    if board.chip != "esp8266":
+        table = partitions(firmware, start, name)
+        own = [one for one in table if one.name == "romfs" and one.kind == _DATA]
+        found = RomFs(own[0].offset, own[0].size) if own else None
+    if found and start + len(firmware) > found.offset:
+        raise ImageError(f"{name} is too long: it ends after the start of its ROMFS")
+    return found
 
 
 def adapted(firmware: bytes, board: Board) -> bytes:

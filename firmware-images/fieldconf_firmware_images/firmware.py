@@ -14,6 +14,8 @@ from .boards import Board
 from .errors import ImageError
 
 _VERSION = re.compile(rb"\bv(\d+)\.(\d+)(?:\.\d+)?[-\w.]* on \d{4}-\d\d-\d\d")
+#: A function that only firmware with ROMFS has; names of functions stand in it as they are.
+_ROM_IOCTL = b"rom_ioctl"
 #: The agent's compiled modules, and its source, are understood since then.
 _OLDEST = (1, 20)
 
@@ -105,3 +107,8 @@ def version(content: bytes, name: str) -> str:
     if (int(found.group(1)), int(found.group(2))) < _OLDEST:
         raise ImageError(f"{name} is too old: {text}; the agent needs v1.20 or newer")
     return text
+
+
+def has_romfs(content: bytes) -> bool:
+    """Tell whether the MicroPython in firmware mounts a ROMFS."""
+    return _ROM_IOCTL in content

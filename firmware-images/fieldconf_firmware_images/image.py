@@ -19,14 +19,16 @@ class Image:
     Attributes:
         board: the kind of board, with the size of flash that the image is for.
         node: whose identity is inside.
-        files: path below the root of the board's file system, such as ``lib/x.mpy`` → content.
+        files: path below the root of the board's file system, such as ``lib/x.mpy`` → content; of
+            these the ROMFS holds some, where there is one.
         packed: what `fieldconf image` writes: `merged`, else the best there is.
         contents: (what, about it) for people; no secrets.
         usage: what to do with `packed`; ``OUT`` stands for its path.
-        filesystem: the files as the content of the partition; None where the board's file system
-            cannot be made elsewhere.
-        parts: (offset in the flash, bytes), in ascending order: firmware, where it was given, and
-            the file system.
+        filesystem: the files as the content of the partition, but for those in the ROMFS; None
+            where the board's file system cannot be made elsewhere.
+        romfs: the modules that run in place, as the ROMFS has them; None where there is none.
+        parts: (offset in the flash, bytes), in ascending order: firmware, where it was given,
+            ROMFS, and file system.
         merged: one file that can be flashed in one go: from the start of the flash for esptool, or
             UF2; None where there is no such thing.
     """
@@ -38,6 +40,7 @@ class Image:
     contents: tuple[tuple[str, str], ...]
     usage: str
     filesystem: bytes | None = None
+    romfs: bytes | None = None
     parts: tuple[tuple[int, bytes], ...] = ()
     merged: bytes | None = None
 

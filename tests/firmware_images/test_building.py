@@ -49,7 +49,7 @@ def refusal(name, content, file="firmware.bin"):
     return str(caught.value)
 
 
-@pytest.mark.parametrize("name", [*ESP, "esp8266", *RP2])
+@pytest.mark.parametrize("name", [*ESP, *RP2])
 def test_file_system_holds_agent_start_and_settings(agent, name):
     image = build(name)
 
@@ -132,7 +132,7 @@ def test_esp8266_is_told_its_size_of_flash(agent, tmp_path):
     assert image.merged[0x100000:] == image.filesystem
     assert len(image.filesystem) == 0x400000 - 0x100000 - 20480
     theirs = tmp_path / "merged.bin"
-    parts = [(0, content), image.parts[1]]
+    parts = [(0, content), *image.parts[1:]]
     esptool.merge_bin(parts, "esp8266", str(theirs), flash_size="4MB")
     assert theirs.read_bytes() == image.merged
 

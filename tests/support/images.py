@@ -24,7 +24,16 @@ nvs,      data, nvs,     0x9000,   0x6000,
 phy_init, data, phy,     0xf000,   0x1000,
 factory,  app,  factory, 0x10000,  0x210000,
 """
+#: As MicroPython has it for firmware that is built with ROMFS.
+WITH_ROMFS = """
+nvs,      data, nvs,     0x9000,   0x6000,
+phy_init, data, phy,     0xf000,   0x1000,
+factory,  app,  factory, 0x10000,  0x1D0000,
+romfs,    data, 0x8f,    0x1E0000, 0x20000,
+"""
 VERSION = b"v1.28.0 on 2026-04-06; ESP32 module\0"
+#: Names of functions stand in firmware like this.
+VERSION_WITH_ROMFS = VERSION + b"mount\0rom_ioctl\0"
 
 
 def settings(broker="mqtt://127.0.0.1:1883", **others):
@@ -56,7 +65,7 @@ def esp_firmware(chip_id, start, table=WITHOUT_VFS, text=VERSION):
     return bytes(flash[start:]) + esp_program(chip_id, text)
 
 
-def esp8266_firmware(text=VERSION):
+def esp8266_firmware(text=VERSION_WITH_ROMFS):
     """Return one that was built for 1 MiB of flash: its header says so."""
     segments = [(0x40100000, b"\3" * 512), (0x3FFE8000, text.ljust(256, b"\0"))]
     head = struct.pack("<BBBBI", 0xE9, len(segments), 0, 0x20, 0x40100010)
@@ -99,3 +108,37 @@ def uf2_flash(content, family, size):
         flash[place : place + length] = block[32 : 32 + length]
     assert len(seen) == total
     return bytes(flash)
+
+
+def romfs_files(content):
+    """Return the files in a ROMFS, {path: content}."""
+    kind, at = _number(content, 0)
+    length, at = _number(content, at)
+    assert content[:3] == b"\xd2\xcd\x31" and kind == 0x14A6B1
+    return dict(_records(content[at : at + length], ""))
+
+
+def _records(content, folder):
+    at = 0
+    while at < len(content):
+        kind, at = _number(content, at)
+        length, at = _number(content, at)
+        inside, at = content[at : at + length], at + length
+        size, start = _number(inside, 0)
+        name, rest = folder + inside[start : start + size].decode(), inside[start + size :]
+        if kind == 4:
+            yield from _records(rest, name + "/")
+        else:
+            assert kind == 5 and rest[0] == 2
+            size, start = _number(rest, 1)
+            assert start + size == len(rest)
+            yield name, rest[start:]
+
+
+def _number(content, at):
+    value = 0
+    while True:
+        value = value << 7 | content[at] & 0x7F
+        at += 1
+        if not content[at - 1] & 0x80:
+            return value, at
