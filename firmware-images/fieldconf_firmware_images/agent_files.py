@@ -132,7 +132,12 @@ def _compiled(compiler: str) -> dict[str, bytes]:
 
 def in_place(files: Mapping[str, bytes]) -> dict[str, bytes]:
     """Return those files of a board that a ROMFS holds, where there is one: the agent's modules."""
-    return {path: content for path, content in files.items() if path.startswith(FOLDER + "/")}
+    return {path: content for path, content in files.items() if is_in_place(path)}
+
+
+def is_in_place(path: str) -> bool:
+    """Tell whether a path, below the root of a file system or of a ROMFS, is the agent's."""
+    return path.startswith(FOLDER + "/")
 
 
 def fingerprint(settings: Mapping[str, Any]) -> str:

@@ -25,7 +25,7 @@ _SMALLEST, _LARGEST = 64, 4096
 # A piece exists several times while it is decoded, beside what the heap has lost to crumbs.
 _SHARE = 16
 # Collecting garbage, erasing blocks: boards are silent for seconds.
-_PATIENCE_S = 20.0
+PATIENCE_S = 20.0
 
 # What the board remembers while files go to and fro. Old boards know `os` as `uos`, too.
 _PRELUDE = """
@@ -145,12 +145,12 @@ class BoardFiles:
         self.facts = self._facts()
         share = self.facts.heap // _SHARE >> smaller
         whole = min(_LARGEST, 1 << max(share, 1).bit_length() - 1)
-        self._piece = max(_SMALLEST, whole)
+        self.piece = max(_SMALLEST, whole)
 
     def digest(self, path: str) -> tuple[int, bytes] | None:
         """Return size and SHA-256 of a file as it is on the board, None if there is none."""
         if self.facts.has_hash:
-            answer = self._ask(f"_s({path!r}) or ()", tuple)
+            answer = self.ask(f"_s({path!r}) or ()", tuple)
             if answer and [type(each) for each in answer] != [int, bytes]:
                 raise _nonsense(repr(answer).encode())
             return answer or None
@@ -159,11 +159,11 @@ class BoardFiles:
 
     def read(self, path: str) -> bytes | None:
         """Return the content of a file, None if there is none."""
-        if not self._ask(f"_o({path!r}) is not None", bool):
+        if not self.ask(f"_o({path!r}) is not None", bool):
             return None
         self._repl.execute(f"f=_o({path!r})")
         content = b""
-        while piece := self._ask(f"f.read({self._piece // 2})", bytes):
+        while piece := self.ask(f"f.read({self.piece // 2})", bytes):
             content += piece
         self._repl.execute("f.close()")
         return content
@@ -179,25 +179,25 @@ class BoardFiles:
         """
         self._make_folders(path)
         name = PART if self.facts.has_rename else path
-        self._repl.execute(f"f=open({name!r},'wb')\nw=f.write", _PATIENCE_S)
-        for start in range(0, len(content), self._piece):
-            piece = content[start : start + self._piece]
-            self._repl.execute(f"w({self._literal(piece)})", _PATIENCE_S)
+        self._repl.execute(f"f=open({name!r},'wb')\nw=f.write", PATIENCE_S)
+        for start in range(0, len(content), self.piece):
+            piece = content[start : start + self.piece]
+            self._repl.execute(f"w({self.literal(piece)})", PATIENCE_S)
             advance(len(piece))
-        self._repl.execute("f.close()", _PATIENCE_S)
+        self._repl.execute("f.close()", PATIENCE_S)
         if self.digest(name) != sum_of(content):
             raise NoSense(f"{path} does not read back as it was written", AGAIN, kind="verify")
         if name != path:
-            self._repl.execute(f"os.rename({name!r},{path!r})", _PATIENCE_S)
+            self._repl.execute(f"os.rename({name!r},{path!r})", PATIENCE_S)
 
     def rename(self, path: str, new: str) -> None:
         """Give a file another name, in place of what had it."""
-        self._repl.execute(f"os.rename({path!r},{new!r})", _PATIENCE_S)
+        self._repl.execute(f"os.rename({path!r},{new!r})", PATIENCE_S)
 
     def remove(self, path: str) -> None:
         """Remove a file; nothing happens if there is none."""
         try:
-            self._repl.execute(f"os.remove({path!r})", _PATIENCE_S)
+            self._repl.execute(f"os.remove({path!r})", PATIENCE_S)
         except BoardError as error:
             if "OSError" not in error.traceback:
                 raise
@@ -219,7 +219,7 @@ class BoardFiles:
             else:
                 self.remove(f"{folder}/{name}")
         try:
-            self._repl.execute(f"os.rmdir({folder!r})", _PATIENCE_S)
+            self._repl.execute(f"os.rmdir({folder!r})", PATIENCE_S)
         except BoardError as error:
             if "OSError" not in error.traceback:
                 raise
@@ -231,12 +231,12 @@ class BoardFiles:
     def tidy(self) -> None:
         """Close and remove a file that was being written."""
         if self.facts.has_rename:
-            self._repl.execute("try:\n f.close()\nexcept NameError:\n pass", _PATIENCE_S)
+            self._repl.execute("try:\n f.close()\nexcept NameError:\n pass", PATIENCE_S)
             self.remove(PART)
 
     def _entries(self, folder: str) -> list[tuple[str, bool]]:
         """Return what is in a folder: name, and whether that is a folder as well."""
-        found: list[tuple[str, bool]] = self._ask(f"list(_t({folder!r}))", list)
+        found: list[tuple[str, bool]] = self.ask(f"list(_t({folder!r}))", list)
         for each in found:
             if not isinstance(each, tuple) or [type(part) for part in each] != [str, bool]:
                 raise _nonsense(repr(each).encode())
@@ -245,9 +245,9 @@ class BoardFiles:
     def _make_folders(self, path: str) -> None:
         parents = path.split("/")[:-1]
         for count in range(1, len(parents) + 1):
-            self._repl.execute(f"_d({'/'.join(parents[:count])!r})", _PATIENCE_S)
+            self._repl.execute(f"_d({'/'.join(parents[:count])!r})", PATIENCE_S)
 
-    def _literal(self, piece: bytes) -> str:
+    def literal(self, piece: bytes) -> str:
         if self.facts.has_base64:
             return f"_b.a2b_base64({base64.b64encode(piece).decode()!r})"
         return repr(piece)
@@ -265,8 +265,8 @@ class BoardFiles:
                 kind="too-small",
             ) from error
 
-    def _ask(self, expression: str, kind: type) -> Any:
-        return _value(self._repl.execute(f"print({expression})", _PATIENCE_S), kind)
+    def ask(self, expression: str, kind: type) -> Any:
+        return _value(self._repl.execute(f"print({expression})", PATIENCE_S), kind)
 
 
 def sum_of(content: bytes) -> tuple[int, bytes]:

@@ -13,16 +13,19 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from . import agent_files, romfs_image
 from .board_files import AGAIN, BoardFiles, Facts, sum_of
+from .board_needs import AGENT, Needs, check, check_room, why_not_in_place
+from .board_rom import BoardRom
 from .flash_errors import BoardError, FlashError, NoSense
 from .raw_repl import Line, RawRepl
 
 MAIN = "main.py"
-SETTINGS = "settings.json"
+SETTINGS = agent_files.SETTINGS
 #: What a `main.py` is kept as that is not ours.
 KEPT_MAIN = "main_before_fieldconf.py"
-#: In these folders nothing but ours may lie; a file of an older agent could be loaded.
-OWN_FOLDERS = ("lib/fieldconf_microagent",)
+#: In this folder nothing but ours may lie; a file of an older agent could be loaded.
+OWN_FOLDER = agent_files.FOLDER
 #: What the agent was told, and what it made of it, for the node that it was then.
 STATE_FOLDERS = ("state", "recipes", "parts", "data")
 _OURS = b"fieldconf_microagent"
@@ -30,25 +33,6 @@ _TRIES = 4
 
 #: What is told while it goes on: what is done, how much of it is done, how much there is.
 Advance = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True)
-class Needs:
-    """What files ask of a board; a plain transfer asks nothing.
-
-    Attributes:
-        heap: free memory without them, in bytes.
-        files: they import each other from folders, and write files that they rename.
-        version: of MicroPython, at least.
-    """
-
-    heap: int = 0
-    files: bool = False
-    version: tuple[int, ...] = ()
-
-
-#: Of the agent; the heap is that of design 16, on a board of 32 bits.
-AGENT = Needs(heap=24 * 1024, files=True, version=(1, 20))
 
 
 @dataclass
@@ -59,12 +43,32 @@ class Outcome:
         written: paths of files that differed.
         kept: how many files were as they should be.
         removed: paths of files that nobody needs any more.
+        rom: where its modules run in place.
     """
 
     facts: Facts
     written: list[str]
     kept: int
     removed: list[str]
+    rom: "InRom"
+
+
+@dataclass
+class InRom:
+    """What became of a board's ROMFS.
+
+    Attributes:
+        used: how many bytes of it the agent takes; 0 if the agent is among the files.
+        size: how many it has.
+        is_written: they differed before.
+        why: the agent is among the files, though there it takes more memory than the board may
+            have; empty where that does not matter.
+    """
+
+    used: int = 0
+    size: int = 0
+    is_written: bool = False
+    why: str = ""
 
 
 def flash(
@@ -75,8 +79,9 @@ def flash(
 ) -> Outcome:
     """Make a board hold `files`, each read back and compared, and leave it in its raw REPL.
 
-    `files` is content by path, as in ``{"lib/fieldconf_microagent/agent.mpy": b"..."}``. A board
-    that was another node, or has a new key, forgets what it was told before.
+    `files` is content by path, as in ``{"lib/fieldconf_microagent/agent.mpy": b"..."}``. The
+    agent's modules go into the board's ROMFS, where it has one. A board that was another node, or
+    has a new key, forgets what it was told before.
 
     Raises:
         LineLost: the cable; the board is as if it had lost power, and can be flashed again.
@@ -109,12 +114,14 @@ class _Job:
         self, repl: RawRepl, files: Mapping[str, bytes], advance: Advance, needs: Needs
     ) -> None:
         self._repl = repl
-        self._files = files
+        self._all = self._files = files
+        self._image = b""
         self._advance = advance
         self._needs = needs
         self._kept: int | None = None
         self._written: list[str] = []
         self._removed: list[str] = []
+        self._in_rom = InRom()
 
     def run(self, smaller: int) -> Outcome:
         """Try it once; each time `smaller` is higher, pieces are smaller."""
@@ -127,7 +134,8 @@ class _Job:
         except KeyboardInterrupt:
             self._stop(board)
             raise
-        return Outcome(board.facts, self._written, self._kept or 0, self._removed)
+        kept = self._kept or 0
+        return Outcome(board.facts, self._written, kept, self._removed, self._in_rom)
 
     def _stop(self, board: BoardFiles) -> None:
         """Leave a board tidy after a Ctrl-C, which may have come in the middle of a talk."""
@@ -140,52 +148,77 @@ class _Job:
             pass
 
     def _bring(self, board: BoardFiles) -> None:
-        check(board.facts, self._files, self._needs)
+        check(board.facts, self._all, self._needs)
         if self._needs.files and _OURS in (board.read(MAIN) or b""):
             board.feed_watchdog()
-        differ = self._compare(board, "comparing")
+        rom = BoardRom(self._repl, board)
+        self._divide(board, rom)
+        differ, is_other = self._compare(board, rom, "comparing")
         if self._kept is None:
             self._kept = len(self._files) - len(differ)
         old = self._obsolete(board)
-        if not differ and not old:
+        if not (differ or old or is_other):
             return
         check_room(board.facts, self._files, differ)
         if MAIN in self._files and self._needs.files:
             _put_main_aside(board)
             differ[MAIN] = 0
-        for path in old:
-            board.remove(path)
-            self._removed.append(path)
+        self._remove(board, old)
         if self._needs.files and self._is_somebody_else(board):
             for folder in STATE_FOLDERS:
                 board.remove_tree(folder)
-        self._write(board, sorted(differ, key=lambda path: (path == MAIN, path)))
-        if self._compare(board, "verifying"):
+        self._write(board, rom if is_other else None, differ)
+        if any(self._compare(board, rom, "verifying")):
             raise NoSense("the files do not read back as they were written", AGAIN, kind="verify")
 
-    def _compare(self, board: BoardFiles, what: str) -> dict[str, int]:
-        """Return the paths whose files differ, with the size that each has now."""
+    def _divide(self, board: BoardFiles, rom: BoardRom) -> None:
+        """Decide whether the agent runs in place, or is among the files."""
+        own = agent_files.in_place(self._all)
+        if not (own and self._needs.files):
+            return
+        image = romfs_image.pack(own)
+        others = [path for path in rom.files() if not agent_files.is_in_place(path)]
+        self._in_rom.size = rom.size
+        self._in_rom.why = why_not_in_place(board.facts, rom.size, len(image), bool(others))
+        if rom.size >= len(image) and not self._in_rom.why:
+            self._image = image
+            self._in_rom.used = len(image)
+            self._files = {path: self._all[path] for path in self._all if path not in own}
+
+    def _compare(self, board: BoardFiles, rom: BoardRom, what: str) -> tuple[dict[str, int], bool]:
+        """Return the paths whose files differ, with the size that each has now, and the ROMFS."""
         differ = {}
+        total = len(self._files) + bool(self._image)
         for number, path in enumerate(sorted(self._files)):
             found = board.digest(path)
             if found != sum_of(self._files[path]):
                 differ[path] = found[0] if found else 0
-            self._advance(what, number + 1, len(self._files))
-        return differ
+            self._advance(what, number + 1, total)
+        is_other = bool(self._image) and not rom.holds(self._image)
+        self._advance(what, total, total)
+        return differ, is_other
 
     def _obsolete(self, board: BoardFiles) -> list[str]:
         if not self._needs.files:
             return []
-        there = (path for folder in OWN_FOLDERS for path in board.walk(folder))
-        return [path for path in there if path not in self._files]
+        return [path for path in board.walk(OWN_FOLDER) if path not in self._files]
+
+    def _remove(self, board: BoardFiles, paths: Sequence[str]) -> None:
+        for path in paths:
+            board.remove(path)
+            self._removed.append(path)
+        if self._image:
+            # An empty folder, too, would be where the board looks for the agent.
+            board.remove_tree(OWN_FOLDER)
 
     def _is_somebody_else(self, board: BoardFiles) -> bool:
         """Tell whether the board has an identity, and gets another one."""
         old, new = board.read(SETTINGS), self._files.get(SETTINGS)
         return old is not None and new is not None and _identity(old) != _identity(new)
 
-    def _write(self, board: BoardFiles, paths: Sequence[str]) -> None:
-        total = sum(len(self._files[path]) for path in paths)
+    def _write(self, board: BoardFiles, rom: BoardRom | None, differ: Mapping[str, int]) -> None:
+        paths = sorted(differ, key=lambda path: (path == MAIN, path))
+        total = sum(len(self._files[path]) for path in paths) + (len(self._image) if rom else 0)
         done = 0
 
         def more(count: int) -> None:
@@ -193,6 +226,9 @@ class _Job:
             done += count
             self._advance("writing", done, total)
 
+        if rom:
+            rom.write(self._image, more)
+            self._in_rom.is_written = True
         for path in paths:
             board.write(path, self._files[path], more)
             if path not in self._written:
@@ -249,71 +285,3 @@ def _meaning(error: BoardError, is_last: bool) -> FlashError | None:
             "the board has too little memory", "take a board with more", kind="too-small"
         )
     return NoSense(f"code reached the board garbled: {error.text}", AGAIN)
-
-
-# -- what a board must be
-
-
-def check(facts: Facts, files: Mapping[str, bytes], needs: Needs) -> None:
-    """Refuse a board that cannot run the files, before anything is written."""
-    if needs.files and not (facts.has_stat and facts.has_rename):
-        raise FlashError(
-            f"this board cannot hold the agent: {facts.text} has {_kib(facts.heap)} of free "
-            "memory and a file system without folders",
-            f"the agent needs {_kib(needs.heap)} and MicroPython {_version(needs.version)} or "
-            "later: take another board, or one with a newer MicroPython",
-            kind="too-small",
-        )
-    if needs.version and (facts.name != "micropython" or facts.version < needs.version):
-        raise FlashError(
-            f"this board runs {facts.text}, the agent needs MicroPython "
-            f"{_version(needs.version)} or later",
-            "flash a newer MicroPython from micropython.org first, or a whole image with --board",
-            kind="wrong-board",
-        )
-    if facts.heap < needs.heap:
-        raise FlashError(
-            f"this board has too little memory: {facts.text} has {_kib(facts.heap)} free, "
-            f"the agent needs {_kib(needs.heap)}",
-            "take a board with more memory",
-            kind="too-small",
-        )
-    for path, content in sorted(files.items()):
-        # A compiled file begins with "M" and its version; the board's is in the low byte.
-        if path.endswith(".mpy") and content[1] != facts.mpy & 0xFF:
-            raise FlashError(
-                f"{path} is compiled for version {content[1]} of compiled files, {facts.text} "
-                f"takes {facts.mpy & 0xFF or 'none'}",
-                "make the image for the board's MicroPython, or flash the MicroPython that the "
-                "image is for",
-                kind="wrong-board",
-            )
-
-
-def check_room(facts: Facts, files: Mapping[str, bytes], differ: Mapping[str, int]) -> None:
-    """Refuse a board whose file system is too small, as far as it says its size."""
-    block = facts.block
-    if not block:
-        return
-
-    def blocks(size: int) -> int:
-        return -(-size // block) * block
-
-    # Each new file is there beside the old one for a while; main.py goes first.
-    grows = sum(blocks(len(files[path])) - blocks(size) for path, size in differ.items())
-    needed = max(grows, 0) + max(blocks(len(files[path])) for path in differ or files)
-    if needed > facts.free:
-        raise FlashError(
-            f"the files do not fit: {_kib(needed)} more are needed, the board has "
-            f"{_kib(facts.free)} left",
-            "remove files from the board, or make its file system anew with a full image",
-            kind="too-small",
-        )
-
-
-def _version(numbers: tuple[int, ...]) -> str:
-    return ".".join(map(str, numbers))
-
-
-def _kib(size: int) -> str:
-    return f"{size / 1024:.0f} KB"

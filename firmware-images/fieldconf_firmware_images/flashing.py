@@ -154,6 +154,12 @@ def _is_bridged(image: Image) -> bool:
 
 def _tell_outcome(outcome: flash_repl.Outcome, tell: Tell) -> None:
     tell(f"the board runs {outcome.facts.text}, {outcome.facts.heap // 1024} KB free")
+    rom = outcome.rom
+    if rom.why:
+        tell(f"note: {rom.why}")
+    if rom.used:
+        did = "written and read back" if rom.is_written else "was there already, read and compared"
+        tell(f"ROMFS: agent {did}; it runs in place, {rom.used:,} of {rom.size:,} bytes")
     if outcome.written:
         removed = f", {len(outcome.removed)} old ones removed" if outcome.removed else ""
         same = f", {outcome.kept} were as they should be" if outcome.kept else ""

@@ -6,9 +6,11 @@ is still known as the node's, and the next try goes on.
 
 import json
 
+from .agent_files import is_in_place
 from .board_files import AGAIN, PART, BoardFiles
+from .board_rom import BoardRom
 from .flash_errors import BoardError, FlashError, NoSense
-from .flash_repl import KEPT_MAIN, MAIN, OWN_FOLDERS, SETTINGS, STATE_FOLDERS
+from .flash_repl import KEPT_MAIN, MAIN, OWN_FOLDER, SETTINGS, STATE_FOLDERS
 from .raw_repl import Line, RawRepl
 
 _OURS = b"fieldconf_microagent"
@@ -50,8 +52,12 @@ def _cleared(repl: RawRepl, board: BoardFiles, fleet: str, node: str) -> bool:
         board.remove(MAIN)
         main = None
     # Without settings no agent has run: what has these names is somebody else's.
-    for folder in (*OWN_FOLDERS, *(STATE_FOLDERS if settings is not None else ())):
+    for folder in (OWN_FOLDER, *(STATE_FOLDERS if settings is not None else ())):
         board.remove_tree(folder)
+    rom = BoardRom(repl, board)
+    in_rom = rom.files()
+    if in_rom and all(map(is_in_place, in_rom)):
+        rom.clear()
     repl.execute(_EMPTY_LIB)
     board.remove(PART)
     if main is None and board.digest(KEPT_MAIN):

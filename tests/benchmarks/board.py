@@ -31,7 +31,7 @@ _MEASURE = """\
 import gc, sys
 if {in_rom}:
     import uctypes, vfs
-    data = uctypes.bytearray_at(int(sys.argv[1]), int(sys.argv[2]))
+    data = uctypes.bytearray_at(int(sys.argv[-2]), int(sys.argv[-1]))
     vfs.mount(vfs.VfsRom(data), "/rom")
 sys.path.insert(0, {library!r})
 def used():
@@ -61,7 +61,7 @@ _AT_REST = """\
 import gc, sys
 if {in_rom}:
     import uctypes, vfs
-    data = uctypes.bytearray_at(int(sys.argv[1]), int(sys.argv[2]))
+    data = uctypes.bytearray_at(int(sys.argv[-2]), int(sys.argv[-1]))
     vfs.mount(vfs.VfsRom(data), "/rom")
 sys.path.insert(0, {library!r})
 gc.collect()
@@ -143,7 +143,9 @@ def _heaps(folder, late, in_rom):
 def _run(folder, text, in_rom):
     script = folder / "measure.py"
     script.write_text(text)
-    command = [sys.executable, rom.__file__, folder / "lib"] if in_rom else [find("micropython")]
+    command = [find("micropython")]
+    if in_rom:
+        command = rom.command(rom.write(folder / "rom.img", folder / "lib"))
     command += ["-X", "heapsize=4M", script]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
     if done.returncode or "Traceback" in done.stderr:

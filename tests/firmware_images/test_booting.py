@@ -1,11 +1,11 @@
-"""An image is mounted by MicroPython's own LittleFS; its agent starts and is heard on a broker."""
+"""An image is mounted by MicroPython's own LittleFS and ROMFS; its agent starts and is heard."""
 
 from pathlib import Path
 
 import pytest
 
 from fieldconf_firmware_images import boards, building, littlefs_image
-from support import brokers, interpreters
+from support import brokers, interpreters, rom
 from support.hearing import Listener, powered
 from support.images import settings
 
@@ -38,4 +38,30 @@ def test_board_boots_from_its_image_and_is_heard(agent, surroundings, tmp_path):
 
     files = littlefs_image.unpack(flash.read_bytes(), board.filesystem)
     assert {path: files[path] for path in image.files} == image.files
+    assert any(path.startswith("state/") for path in files)
+
+
+@pytest.mark.parametrize("surroundings", ["esp8266, embedded"], indirect=True)
+def test_board_boots_from_its_romfs_and_its_files(agent, surroundings, tmp_path):
+    """The modules run in place, outside the heap, which has what an ESP8266 has (32 bits)."""
+    rom.need()
+    board, broker = surroundings
+    image = building.build(board, settings(broker.url))
+    at_rom, at_files = board.romfs.offset, board.filesystem.offset
+    memory, flash = tmp_path / "rom", tmp_path / "flash"
+    memory.write_bytes(image.packed[: at_files - at_rom])
+    flash.write_bytes(image.packed[at_files - at_rom :])
+    sizes = [board.filesystem.read_size, board.filesystem.prog_size]
+    command = rom.command(memory, "-X", "heapsize=32wK", rom.FIRMWARE, "flash", flash, *sizes)
+    listener = Listener(broker.url)
+    try:
+        for boot in (1, 2):
+            with powered(command, tmp_path):
+                listener.hear(1, boot, True)
+    finally:
+        listener.close()
+
+    assert memory.read_bytes() == image.packed[: at_files - at_rom]
+    files = littlefs_image.unpack(flash.read_bytes(), board.filesystem)
+    assert not any(path.startswith("lib/") for path in files)
     assert any(path.startswith("state/") for path in files)

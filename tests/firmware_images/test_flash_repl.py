@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from fieldconf_firmware_images import board_files, flash_repl, raw_repl
+from fieldconf_firmware_images import board_files, board_needs, flash_repl, raw_repl
 from fieldconf_firmware_images.flash_errors import FlashError, LineLost, NoSense
 from fieldconf_firmware_images.serial_line import SerialLine
 from support.ptyboard import PtyBoard
@@ -197,7 +197,7 @@ def test_another_or_an_older_python_is_refused(name, version, told):
     )
 
     with pytest.raises(FlashError) as caught:
-        flash_repl.check(facts, AGENT, flash_repl.AGENT)
+        board_needs.check(facts, AGENT, board_needs.AGENT)
     assert str(caught.value) == (
         f"this board runs {told}, the agent needs MicroPython 1.20 or later"
     )
@@ -209,10 +209,10 @@ def test_room_is_counted_in_blocks_with_old_and_new_side_by_side(free, fits):
     files, differ = {"a": b"x" * 4097}, {"a": 5000}
 
     if fits:
-        flash_repl.check_room(facts, files, differ)
+        board_needs.check_room(facts, files, differ)
     else:
         with pytest.raises(FlashError, match="do not fit: 8 KB more are needed"):
-            flash_repl.check_room(facts, files, differ)
+            board_needs.check_room(facts, files, differ)
 
 
 # -- what may happen in between
@@ -262,7 +262,7 @@ def impatient(monkeypatch):
     monkeypatch.setattr(raw_repl, "_ANSWER_S", 0.4)
     monkeypatch.setattr(raw_repl, "_BANNER_S", 0.4)
     monkeypatch.setattr(raw_repl, "_RESET_S", 2.0)
-    monkeypatch.setattr(board_files, "_PATIENCE_S", 0.4)
+    monkeypatch.setattr(board_files, "PATIENCE_S", 0.4)
 
 
 def passing(board, act):
@@ -425,7 +425,7 @@ def test_a_microbit_is_refused_as_a_node(microbit):
 
 def test_a_microbit_takes_small_files_byte_for_byte(microbit):
     files = {"every.bin": bytes(range(256)) * 4, "note.txt": b"caf\xc3\xa9 \\ ' \" \x04\x03\x01"}
-    plain = flash_repl.Needs()
+    plain = board_needs.Needs()
 
     first = flash(microbit, files, needs=plain)
     second = flash(microbit, files, needs=plain)

@@ -1,7 +1,6 @@
 """The very same agent under MicroPython: real coordinator, real broker, `python` recipes."""
 
 import os
-from importlib.util import find_spec
 
 import pytest
 
@@ -9,7 +8,7 @@ from fieldconf_coordinator.brokers.embedded import EmbeddedBroker
 from fieldconf_coordinator.brokers.mosquitto import Mosquitto
 from fieldconf_microagent import codec, states
 from fieldconf_targets import registry
-from support import interpreters
+from support import interpreters, rom
 from support.boards import BoardTarget, copy_agent
 from support.brokers import need_mosquitto
 from support.coordinators import coordinator
@@ -217,8 +216,8 @@ def small_boards(request, tmp_path, monkeypatch):
     """
     interpreters.find("micropython")
     heap, _, place = request.param.partition(" ")
-    if place == "in ROM" and not find_spec("micropython_unix"):
-        pytest.skip("needs the interpreter from PyPI: pip install 'fieldconf[test]' brings it")
+    if place == "in ROM":
+        rom.need()
     copy_agent(tmp_path / "library", "compiled")
     monkeypatch.setitem(registry.BUILT_IN, "board", "support.boards:BoardTarget")
     monkeypatch.setattr(BoardTarget, "library", tmp_path / "library")

@@ -7,7 +7,6 @@ starts it. Between each agent and the broker is a `Relay`.
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import ClassVar
 
@@ -74,7 +73,7 @@ class BoardTarget(Target):
             (folder / "settings.json").write_text(json.dumps(home))
             command = [interpreters.find("micropython")]
             if self.in_rom:
-                command = [sys.executable, rom.__file__, self.library]
+                command = rom.command(rom.write(folder / "rom", self.library))
             with (folder / "output").open("ab") as output:
                 self.processes[order.node] = subprocess.Popen(
                     [*command, *self.options, "main.py"],

@@ -21,7 +21,7 @@ import time
 import tty
 from pathlib import Path
 
-from support import interpreters
+from support import interpreters, rom
 
 _BLOCK = 4096
 _PAUSE_S = 0.005
@@ -35,6 +35,7 @@ class PtyBoard:
     Args:
         options: of the interpreter, such as ``("-X", "heapsize=48k")``.
         link: a path that shall lead to the port whenever it is there, as in /dev/serial/by-id.
+        in_rom: (file, way): what its ROMFS holds, and as what its firmware gives it.
 
     Attributes:
         port: what a program opens.
@@ -43,10 +44,16 @@ class PtyBoard:
         taken: bytes that came from the host so far.
     """
 
-    def __init__(self, folder, options=(), link=None):
+    def __init__(self, folder, options=(), link=None, in_rom=None):
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self._command = [interpreters.find("micropython"), *options]
+        self._start = ["-i", "main.py"], []
+        if in_rom:
+            rom.need()
+            self._command = rom.command(in_rom[0], *options)
+            firmware = ["-i", str(rom.FIRMWARE), in_rom[1]]
+            self._start = [*firmware, "main.py"], [*firmware, ""]
         self._link = link
         self.spoil = lambda from_board, data: data
         self.resets = self.taken = 0
@@ -96,7 +103,7 @@ class PtyBoard:
         tty.setraw(board_end)
         starts = not self._is_raw and (self.folder / "main.py").exists()
         self._process = subprocess.Popen(
-            self._command + (["-i", "main.py"] if starts else []),
+            self._command + self._start[not starts],
             stdin=board_end,
             stdout=board_end,
             stderr=board_end,

@@ -1,63 +1,61 @@
-"""The flash of a board: a read-only file system whose modules run in place, outside the heap.
+"""The part of a board's flash that is seen as memory: modules in its ROMFS run in place.
 
-``python rom.py FOLDER [OPTION…] main.py`` runs MicroPython with FOLDER as ROMFS, which `main.py`
-mounts (`MOUNT`). This works with the interpreter from PyPI, which is a library of this process, so
-that it sees the memory which the file system is put into. Boards get the same image with
-``mpremote romfs deploy FOLDER``.
+``python rom.py FILE [OPTION…] SCRIPT [ARGUMENT…]`` runs MicroPython with FILE as that part, and
+hands the script two more arguments: its address and its size. This works with the interpreter from
+PyPI, which is a library of this process, so that it sees the memory to which the file is mapped;
+what it writes there is in the file.
 """
 
 import ctypes
+import mmap
+import signal
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
-_VERBATIM = 2
-_FOLDER = 4
-_FILE = 5
-_IMAGE = 0x14A6B1
-
-#: How `main.py` gets at the file system.
+#: A script: firmware with a ROMFS.
+FIRMWARE = Path(__file__).with_name("rom_firmware.py")
+#: How another script gets at the file system.
 MOUNT = """\
 import sys, uctypes, vfs
-vfs.mount(vfs.VfsRom(uctypes.bytearray_at(int(sys.argv[1]), int(sys.argv[2]))), "/rom")
+vfs.mount(vfs.VfsRom(uctypes.bytearray_at(int(sys.argv[-2]), int(sys.argv[-1]))), "/rom")
 sys.path.insert(0, "/rom")
 """
 
 
-def image(folder):
-    """Return a ROMFS that holds what is in a folder."""
-    return _record(_IMAGE, _entries(folder))
+def need():
+    """Skip a test where MicroPython does not see this memory."""
+    import pytest
+
+    if not find_spec("micropython_unix"):
+        pytest.skip("needs the interpreter from PyPI: pip install 'fieldconf[test]' brings it")
 
 
-def _entries(folder):
-    return b"".join(_entry(path) for path in sorted(folder.iterdir()))
+def write(file, folder):
+    """Make a ROMFS of what is in a folder."""
+    from fieldconf_firmware_images import romfs_image
+
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+    file.write_bytes(romfs_image.pack(files))
+    return file
 
 
-def _entry(path):
-    name = _number(len(path.name)) + path.name.encode()
-    if path.is_dir():
-        return _record(_FOLDER, name + _entries(path))
-    return _record(_FILE, name + _record(_VERBATIM, path.read_bytes()))
+def command(file, *arguments):
+    """Return the command that runs MicroPython with this file."""
+    return list(map(str, [sys.executable, __file__, file, *arguments]))
 
 
-def _record(kind, payload):
-    return _number(kind) + _number(len(payload)) + payload
-
-
-def _number(value):
-    """Return seven bits a byte, the high ones first; all but the last are marked."""
-    found = [value & 0x7F]
-    while value := value >> 7:
-        found.insert(0, value & 0x7F | 0x80)
-    return bytes(found)
-
-
-def main(folder, *arguments):
+def main(file, *arguments):
     import micropython_unix
 
-    data = image(Path(folder))
-    memory = ctypes.create_string_buffer(data, len(data))
-    place = [str(ctypes.addressof(memory)), str(len(data))]
-    micropython_unix.run_main(["micropython", *arguments, *place])
+    # Ctrl-C is for MicroPython.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    with open(file, "r+b") as opened:
+        memory = mmap.mmap(opened.fileno(), 0)
+    first = ctypes.c_char.from_buffer(memory)
+    place = [str(ctypes.addressof(first)), str(len(memory))]
+    sys.exit(micropython_unix.run_main(["micropython", *arguments, *place]))
 
 
 if __name__ == "__main__":
