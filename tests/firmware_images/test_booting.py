@@ -47,12 +47,7 @@ def test_board_boots_from_its_romfs_and_its_files(agent, surroundings, tmp_path)
     rom.need()
     board, broker = surroundings
     image = building.build(board, settings(broker.url))
-    at_rom, at_files = board.romfs.offset, board.filesystem.offset
-    memory, flash = tmp_path / "rom", tmp_path / "flash"
-    memory.write_bytes(image.packed[: at_files - at_rom])
-    flash.write_bytes(image.packed[at_files - at_rom :])
-    sizes = [board.filesystem.read_size, board.filesystem.prog_size]
-    command = rom.command(memory, "-X", "heapsize=32wK", rom.FIRMWARE, "flash", flash, *sizes)
+    command = rom.boot(tmp_path, board, image.packed, "-X", "heapsize=32wK")
     listener = Listener(broker.url)
     try:
         for boot in (1, 2):
@@ -61,7 +56,8 @@ def test_board_boots_from_its_romfs_and_its_files(agent, surroundings, tmp_path)
     finally:
         listener.close()
 
-    assert memory.read_bytes() == image.packed[: at_files - at_rom]
-    files = littlefs_image.unpack(flash.read_bytes(), board.filesystem)
+    size = board.romfs.size
+    assert (tmp_path / "rom").read_bytes()[:size] == image.packed[:size]
+    files = littlefs_image.unpack((tmp_path / "flash").read_bytes(), board.filesystem)
     assert not any(path.startswith("lib/") for path in files)
     assert any(path.startswith("state/") for path in files)

@@ -1,7 +1,8 @@
 """A target whose machines are MicroPython processes with a folder, as a board has its flash.
 
 The agent lies in ``lib/`` as files that were copied there, sources or compiled ones; ``main.py``
-starts it. Between each agent and the broker is a `Relay`.
+starts it. Boards of `FlashedTarget` boot from images that were made for them. Between each agent and
+the broker is a `Relay`.
 """
 
 import json
@@ -10,17 +11,19 @@ import subprocess
 from pathlib import Path
 from typing import ClassVar
 
+from fieldconf_firmware_images import boards, building, littlefs_image
+from fieldconf_firmware_images.errors import ImageError
 from fieldconf_microagent import for_boards
 from fieldconf_targets.api import ABSENT, DEAD, RUNNING, Machine, Target
 from support import interpreters, rom
 from support.relay import Relay
 
 MAIN = """\
-%s
+import sys
+sys.path[:] = ["", "lib", ".frozen"]
 from fieldconf_microagent.main_board import main
 main(".")
 """
-PATH = 'import sys\nsys.path[:] = ["", "lib", ".frozen"]'
 
 
 def copy_agent(library, form):
@@ -41,14 +44,12 @@ class BoardTarget(Target):
     Attributes:
         library: folder made by `copy_agent`.
         options: of the interpreter.
-        in_rom: the library lies in a `rom`, not in files that are loaded into memory.
         cut_after: path → after how many bytes from the broker the first connection breaks.
     """
 
     handler = "board"
     library = None
     options = ()
-    in_rom = False
     cut_after: ClassVar = {}
 
     def __init__(self, fleet, folder):
@@ -66,23 +67,33 @@ class BoardTarget(Target):
                 if order.path in self.cut_after:
                     relay.cut_after(self.cut_after[order.path])
                 folder.mkdir(parents=True)
-                if not self.in_rom:
-                    shutil.copytree(self.library, folder / "lib")
-                (folder / "main.py").write_text(MAIN % (rom.MOUNT if self.in_rom else PATH))
-            home = {**order.home, "broker": self.relays[order.node].url}
-            (folder / "settings.json").write_text(json.dumps(home))
-            command = [interpreters.find("micropython")]
-            if self.in_rom:
-                command = rom.command(rom.write(folder / "rom", self.library))
+                home = {**order.home, "broker": self.relays[order.node].url}
+                self.set_up(folder, home)
             with (folder / "output").open("ab") as output:
                 self.processes[order.node] = subprocess.Popen(
-                    [*command, *self.options, "main.py"],
+                    self.command(folder),
                     cwd=folder,
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
                 )
         return Machine(order.node, order.path, RUNNING)
+
+    def set_up(self, folder, home):
+        """Put all that a board needs into its folder, once."""
+        shutil.copytree(self.library, folder / "lib")
+        (folder / "main.py").write_text(MAIN)
+        (folder / "settings.json").write_text(json.dumps(home))
+
+    def command(self, folder):
+        """Return what runs the board."""
+        return [interpreters.find("micropython"), *self.options, "main.py"]
+
+    def files(self, node):
+        """Return what a board holds, {path: content}."""
+        folder = self.folder / node
+        paths = [path for path in folder.rglob("*") if path.is_file()]
+        return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
     def state(self, node):
         if node not in self.relays:
@@ -117,3 +128,31 @@ class BoardTarget(Target):
     def output(self, node):
         """Return what the agent wrote."""
         return Path(self.folder / node / "output").read_text(errors="replace")
+
+
+class FlashedTarget(BoardTarget):
+    """Boards that boot from the image of an ESP8266: the agent in its ROMFS, all else in LittleFS.
+
+    The ROMFS is memory outside of the heap, as it is on the chip.
+    """
+
+    board = boards.load("esp8266")
+
+    def __init__(self, fleet, folder):
+        super().__init__(fleet, folder)
+        self.commands = {}
+
+    def set_up(self, folder, home):
+        image = building.build(self.board, home)
+        self.commands[folder] = rom.boot(folder, self.board, image.packed, *self.options)
+
+    def command(self, folder):
+        return self.commands[folder]
+
+    def files(self, node):
+        """Return what is in its file system; nothing while it writes there."""
+        content = (self.folder / node / "flash").read_bytes()
+        try:
+            return littlefs_image.unpack(content, self.board.filesystem)
+        except ImageError:
+            return {}

