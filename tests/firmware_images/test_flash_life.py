@@ -3,6 +3,7 @@ updated, cut off, flashed again. MicroPython for the desktop behind a pty is the
 """
 
 import json
+import re
 
 import pytest
 
@@ -125,6 +126,23 @@ def test_a_board_is_flashed_deployed_to_updated_cut_off_and_flashed_again(
     assert "files were there already, read and compared" in out
     box.until_state("/attic/web", states.STARTED)
     until(lambda: diary().count("start 6000") == started + 1)
+
+
+def test_a_board_with_a_romfs_runs_the_agent_from_there(box, tmp_path, fieldconf):
+    memory = tmp_path / "rom"
+    memory.write_bytes(b"\xff" * 0x50000)
+    board = PtyBoard(tmp_path / "flash", link=tmp_path / "port", in_rom=(memory, "files"))
+    try:
+        words = ("--node", "attic", "--board", "micropython", "--files-only")
+        status, out, err = fieldconf(box, "flash", board.port, *words)
+        assert status == 0, out + err
+        assert re.search(r"ROMFS: agent written and .* runs in place, [\d,]+ of 327,680 byt", out)
+        assert "attic said hello" in out
+        assert not (board.folder / "lib").exists()
+        deploy(box, 5432)
+        box.until_state("/attic/web", states.STARTED)
+    finally:
+        board.close()
 
 
 def test_a_flashing_that_was_cut_goes_on_with_the_same_key(box, board, flash):

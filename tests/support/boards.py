@@ -1,8 +1,8 @@
 """A target whose machines are MicroPython processes with a folder, as a board has its flash.
 
 The agent lies in ``lib/`` as files that were copied there, sources or compiled ones; ``main.py``
-starts it. Boards of `FlashedTarget` boot from images that were made for them. Between each agent and
-the broker is a `Relay`.
+starts it. Boards of `FlashedTarget` boot from images that were made for them. Between each agent
+and the broker is a `Relay`.
 """
 
 import json

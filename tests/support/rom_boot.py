@@ -1,8 +1,8 @@
-"""Runs under MicroPython: boots a board from its two images, and takes as little memory for that as
-firmware does.
+"""Runs under MicroPython: boots a board from its two images.
 
-Arguments: FILE READ_SIZE PROG_SIZE of its LittleFS, the size of its ROMFS, and what `rom` says. Behind
-the ROMFS is another one, with the compiled `flash_file`: it is not the board's.
+It takes hardly more memory for that than firmware does: behind the board's ROMFS lies another one,
+with the compiled `flash_file`. Arguments: FILE READ_SIZE PROG_SIZE of the board's LittleFS, the
+size of its ROMFS, and what `rom` says.
 """
 
 import sys
