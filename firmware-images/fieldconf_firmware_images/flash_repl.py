@@ -151,8 +151,7 @@ class _Job:
         check(board.facts, self._all, self._needs)
         if self._needs.files and _OURS in (board.read(MAIN) or b""):
             board.feed_watchdog()
-        rom = BoardRom(self._repl, board)
-        self._divide(board, rom)
+        rom = self._divide(board)
         differ, is_other = self._compare(board, rom, "comparing")
         if self._kept is None:
             self._kept = len(self._files) - len(differ)
@@ -163,7 +162,7 @@ class _Job:
         if MAIN in self._files and self._needs.files:
             _put_main_aside(board)
             differ[MAIN] = 0
-        self._remove(board, old)
+        self._remove(board, old, rom)
         if self._needs.files and self._is_somebody_else(board):
             for folder in STATE_FOLDERS:
                 board.remove_tree(folder)
@@ -171,31 +170,38 @@ class _Job:
         if any(self._compare(board, rom, "verifying")):
             raise NoSense("the files do not read back as they were written", AGAIN, kind="verify")
 
-    def _divide(self, board: BoardFiles, rom: BoardRom) -> None:
-        """Decide whether the agent runs in place, or is among the files."""
+    def _divide(self, board: BoardFiles) -> BoardRom | None:
+        """Return where the agent runs in place; None if it is among the files."""
         own = agent_files.in_place(self._all)
+        self._files = self._all
         if not (own and self._needs.files):
-            return
-        image = romfs_image.pack(own)
+            return None
+        rom = BoardRom(self._repl, board)
+        self._image = romfs_image.pack(own)
         others = [path for path in rom.files() if not agent_files.is_in_place(path)]
-        self._in_rom.size = rom.size
-        self._in_rom.why = why_not_in_place(board.facts, rom.size, len(image), bool(others))
-        if rom.size >= len(image) and not self._in_rom.why:
-            self._image = image
-            self._in_rom.used = len(image)
-            self._files = {path: self._all[path] for path in self._all if path not in own}
+        why = why_not_in_place(board.facts, rom.size, len(self._image), bool(others))
+        self._in_rom = InRom(0, rom.size, self._in_rom.is_written, why)
+        if why or not rom.size:
+            return None
+        self._in_rom.used = len(self._image)
+        self._files = {path: self._all[path] for path in self._all if path not in own}
+        return rom
 
-    def _compare(self, board: BoardFiles, rom: BoardRom, what: str) -> tuple[dict[str, int], bool]:
-        """Return the paths whose files differ, with the size that each has now, and the ROMFS."""
+    def _compare(
+        self, board: BoardFiles, rom: BoardRom | None, what: str
+    ) -> tuple[dict[str, int], bool]:
+        """Return the paths whose files differ, with the size that each has now; does the ROMFS?"""
         differ = {}
-        total = len(self._files) + bool(self._image)
+        total = len(self._files) + bool(rom)
         for number, path in enumerate(sorted(self._files)):
             found = board.digest(path)
             if found != sum_of(self._files[path]):
                 differ[path] = found[0] if found else 0
             self._advance(what, number + 1, total)
-        is_other = bool(self._image) and not rom.holds(self._image)
-        self._advance(what, total, total)
+        is_other = False
+        if rom:
+            is_other = not rom.holds(self._image)
+            self._advance(what, total, total)
         return differ, is_other
 
     def _obsolete(self, board: BoardFiles) -> list[str]:
@@ -203,11 +209,11 @@ class _Job:
             return []
         return [path for path in board.walk(OWN_FOLDER) if path not in self._files]
 
-    def _remove(self, board: BoardFiles, paths: Sequence[str]) -> None:
+    def _remove(self, board: BoardFiles, paths: Sequence[str], rom: BoardRom | None) -> None:
         for path in paths:
             board.remove(path)
             self._removed.append(path)
-        if self._image:
+        if rom:
             # An empty folder, too, would be where the board looks for the agent.
             board.remove_tree(OWN_FOLDER)
 

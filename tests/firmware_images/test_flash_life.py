@@ -133,7 +133,7 @@ def test_a_board_with_a_romfs_runs_the_agent_from_there(box, tmp_path, fieldconf
     memory.write_bytes(b"\xff" * 0x50000)
     board = PtyBoard(tmp_path / "flash", link=tmp_path / "port", in_rom=(memory, "files"))
     try:
-        words = ("--node", "attic", "--board", "micropython", "--files-only")
+        words = ("--node", "attic", "--board", "unix", "--files-only")
         status, out, err = fieldconf(box, "flash", board.port, *words)
         assert status == 0, out + err
         assert re.search(r"ROMFS: agent written and .* runs in place, [\d,]+ of 327,680 byt", out)

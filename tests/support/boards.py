@@ -8,6 +8,7 @@ and the broker is a `Relay`.
 import json
 import shutil
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
@@ -90,10 +91,12 @@ class BoardTarget(Target):
         return [interpreters.find("micropython"), *self.options, "main.py"]
 
     def files(self, node):
-        """Return what a board holds, {path: content}."""
-        folder = self.folder / node
-        paths = [path for path in folder.rglob("*") if path.is_file()]
-        return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+        """Return what a board holds, {path: content}, but for what it takes away meanwhile."""
+        folder, found = self.folder / node, {}
+        for path in folder.rglob("*"):
+            with suppress(FileNotFoundError, IsADirectoryError):
+                found[path.relative_to(folder).as_posix()] = path.read_bytes()
+        return found
 
     def state(self, node):
         if node not in self.relays:
