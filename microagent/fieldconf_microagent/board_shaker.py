@@ -102,7 +102,7 @@ def joined(
 
 
 def _names_in(trees: list[ast.Module]) -> frozenset[str]:
-    nodes = [node for tree in trees for node in ast.walk(tree)]
+    nodes = board_places.nodes_of(trees)
     found = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
     return frozenset(found | {node.id for node in nodes if isinstance(node, ast.Name)})
 

@@ -124,6 +124,7 @@ class SerialTarget(Target):
         try:
             kind = boards.load(board)
             flashing.look(port or _no_port(), kind, flashing.REPL)
+            _log.info("compiling the agent for the board at %s", port)
             image = building.build(kind, {**order.home, "broker": "serial:"})
             tag = self._claimed(order, port)
             flashing.flash(flashing.Order(image, port, flashing.REPL), advance, _log.info)

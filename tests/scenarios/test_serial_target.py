@@ -13,7 +13,10 @@ from support.box import Box
 from support.ptyboard import PtyBoard
 from support.waiting import until
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(400)
+
+#: The agent is compiled for the board first: seconds of processor time, minutes on a busy machine.
+FIRST_S = 200
 
 GRAPH = """
 Board {
@@ -91,7 +94,7 @@ def test_a_board_is_deployed_to_outlives_the_gateway_and_is_given_back(box, boar
     deploy(box, board, 5432)
     until(lambda: "there is no port" in str(box.instances()["/roof"]["problem"]))
     board.plug()
-    box.until_state("/roof/web", states.STARTED)
+    box.until_state("/roof/web", states.STARTED, FIRST_S)
     assert json.loads((board.folder / "settings.json").read_text())["broker"] == "serial:"
 
     box.kill()
@@ -112,7 +115,7 @@ def test_a_board_is_deployed_to_outlives_the_gateway_and_is_given_back(box, boar
 def test_an_application_on_a_board_is_undeployed_by_force(box, board, there):
     """A board that is there is emptied; one that is gone is forgotten, and its port is free."""
     deploy(box, board, 5432)
-    box.until_state("/roof/web", states.STARTED)
+    box.until_state("/roof/web", states.STARTED, FIRST_S)
     if not there:
         board.unplug()
 
