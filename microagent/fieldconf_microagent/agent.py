@@ -232,7 +232,8 @@ class Agent:
         times = [
             self._have_at,
             self.imports.next_wake(),
-            self.tree.next_wake(),
+            # While all that may run at once do run, only the end of one lets another begin.
+            None if self.steps.is_full() else self.tree.next_wake(),
             self.exports.next_wake(self.now),
         ]
         if self.ready:

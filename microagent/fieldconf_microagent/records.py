@@ -83,6 +83,10 @@ class Record:
         if self.problem and self.problem[2]:
             self.problem[2] = False
 
+    def rests(self, step: str, now: int) -> bool:
+        """Tell whether a step has failed and its pause is not over."""
+        return step == self.failed_step and now < self.retry_at
+
     def gave_up_stop(self) -> bool:
         """Tell whether it counts as stopped though `stop` failed: something of it may still run."""
         problem = self.problem

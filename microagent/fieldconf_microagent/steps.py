@@ -49,6 +49,10 @@ class Steps:
                 moved = True
         return moved
 
+    def is_full(self) -> bool:
+        """Tell whether so many steps run that no other may begin."""
+        return self._running >= self.parallel
+
     def ended(self, record: Record, now: int, outcome: str, detail: str) -> None:
         """Note the end of a step that ran."""
         self._running -= 1
@@ -64,7 +68,7 @@ class Steps:
             return False
         state, step = states.next_step(record.state, event)
         runs = record.entry["t"] != "target"
-        if step and runs and self._running >= self.parallel:
+        if step and runs and self.is_full():
             return False
         if step != "check":
             self.changed = True

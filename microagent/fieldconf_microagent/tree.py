@@ -111,17 +111,25 @@ class Tree:
 
     def decide(self, record: Record, now: int) -> "str | None":
         """Return the event that is due for an idle instance, or None."""
-        if record.state == states.STARTED:
-            event = self._decide_started(record, now)
-        elif record.state == states.NOT_DEPLOYED:
-            event = self._decide_new(record)
-        else:
-            event = self._decide_down(record)
-        if event and event == record.failed_step and now < record.retry_at:
-            return None
-        return event
+        event = self._due(record)
+        if event and not record.rests(event, now):
+            return event
+        if self._may_check(record) and now >= record.check_at:
+            return "check"
+        return None
 
-    def _decide_started(self, record: Record, now: int) -> "str | None":
+    def _due(self, record: Record) -> "str | None":
+        """Return the event that the facts demand, though it may have failed a moment ago."""
+        if record.state == states.STARTED:
+            return self._decide_started(record)
+        if record.state == states.NOT_DEPLOYED:
+            return self._decide_new(record)
+        return self._decide_down(record)
+
+    def _may_check(self, record: Record) -> bool:
+        return record.state == states.STARTED and not record.must and has_check(record)
+
+    def _decide_started(self, record: Record) -> "str | None":
         if record.must:
             if any(c.step or c.state == states.STARTED for c in record.children):
                 return None
@@ -131,8 +139,6 @@ class Tree:
             return "upgrade"
         if record.redo == "update" or self.imports_of(record) != record.given:
             return "update"
-        if now >= record.check_at and has_check(record):
-            return "check"
         return None
 
     def _decide_new(self, record: Record) -> "str | None":
@@ -169,13 +175,16 @@ class Tree:
         return event if record.state != there else None
 
     def next_wake(self) -> "int | None":
-        """Return when time alone makes a step due, or None."""
+        """Return when time alone makes a step due, or None.
+
+        What failed and is not demanded any more wakes nobody: that would be without end.
+        """
         times = []
         for record in self.order:
             if record.step:
                 continue
-            if record.failed_step:
+            if record.failed_step and self._due(record) == record.failed_step:
                 times.append(record.retry_at)
-            if record.state == states.STARTED and has_check(record):
+            if self._may_check(record):
                 times.append(record.check_at)
         return min(times) if times else None

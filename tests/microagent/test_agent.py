@@ -237,6 +237,47 @@ def test_a_failed_start_is_told_and_tried_again_at_growing_pauses(world, hand, n
     assert "p" not in hand.haves["n1"]["i"]["/vm/a"]
 
 
+def test_what_failed_and_is_not_wished_any_more_wakes_nobody(world, hand, node):
+    entries = [machine(), entry("/vm/a", "A"), entry("/vm/a/in", "In")]
+    failing = ("/vm/a/in", "start")
+    node.outcome = lambda r: ("failed", "no") if (r["path"], r["step"]) == failing else ("done", "")
+    hand.want(node, entries)
+    world.run(10_000)
+    hand.want(node, [machine(), entry("/vm/a", "A", "deployed-stopped"), entries[2]])
+    world.run(1000)
+    tries = len(node.steps)
+
+    world.run(200_000)  # the world counts how often it wakes
+
+    assert len(node.steps) == tries
+    assert node.agent.next_wake() > world.now
+
+
+def test_what_runs_is_checked_while_its_update_fails(world, hand):
+    one, two = pair(world, hand, d=RECIPE, o={"check": 1000})
+    one.outcome = lambda r: ("failed", "no") if r["step"] == "update" else ("done", "")
+    world.run(5000)
+    hand.want(two, [machine("/vm2"), data(x={"Data.ip": None, "Data.port": "1"})], pub=["Data"])
+    world.run(100_000)
+    before = len([r for r in one.steps if r["step"] == "check"])
+    world.run(10_000)
+
+    assert "update" in one.ran("/vm/web")
+    assert 9 <= len([r for r in one.steps if r["step"] == "check"]) - before <= 11
+
+
+def test_steps_that_wait_for_their_turn_do_not_wake_the_agent(world, hand):
+    node = Node(world, "n1", parallel=1).start()
+    node.duration = lambda r: 60_000 if r["path"] == "/vm/slow" else 5
+    node.outcome = lambda r: ("failed", "no") if r["path"] == "/vm/bad" else ("done", "")
+    hand.want(node, [machine(), entry("/vm/slow", "S"), entry("/vm/bad", "B")])
+
+    world.run(300_000)
+
+    assert node.state("/vm/slow") == states.STARTED
+    assert node.ran("/vm/bad").count("deploy") > 3
+
+
 def test_a_stop_that_fails_three_times_counts_as_done(world, hand, node):
     node.outcome = lambda r: ("timeout", "after 1 s") if r["step"] == "stop" else ("done", "")
     hand.want(node, [machine(), entry("/vm/a", "A"), entry("/vm/a/b", "B")])

@@ -14,6 +14,7 @@ TOP, INNER, OTHER = "/vm/top", "/vm/top/in", "/vm/other"
 PATHS = (TOP, INNER, OTHER)
 # Imports of the component of a path; the one of OTHER may be missing.
 IMPORTS = {TOP: {"Data": [True, ["ip"]]}, INNER: {}, OTHER: {"Data": [False, ["ip"]]}}
+RUNS = (states.STARTING, states.STARTED, states.STOPPING)
 FAILING = ("deploy", "start", "update", "undeploy")
 
 EVENTS = st.one_of(
@@ -100,9 +101,8 @@ class Watched(Node):
             assert path != TOP or request["imports"]["Data"], "started without its import"
             assert path != INNER or records[TOP].state == states.STARTED
         if path == TOP and step == "stop":
-            inner = records.get(INNER)
-            is_down = inner is None or not (inner.step or inner.state == states.STARTED)
-            assert is_down, "stopped under what runs in it"
+            inner = records[INNER].state if INNER in records else states.NOT_DEPLOYED
+            assert inner not in RUNS, "stopped under what runs in it"
         if path == TOP and step == "undeploy":
             assert INNER not in records or records[INNER].state == states.NOT_DEPLOYED
         if path == INNER and step == "deploy":

@@ -13,6 +13,8 @@ from fieldconf_microagent.agent import Agent
 from support.broker import Broker
 
 DOMAIN = "fc"
+# So often in a row an agent may ask to be woken at once.
+_RESTLESS = 10
 
 
 class World:
@@ -82,6 +84,7 @@ class Node:
         self.epoch = 0
         self.lives = 0
         self.cut_power = None
+        self.restless = 0
         self.logged = []
         world.nodes[node] = self
 
@@ -199,6 +202,10 @@ class Node:
     def _tick(self, lives, epoch):
         if (lives, epoch) == (self.lives, self.epoch):
             self._event("tick")
+            wake = self.agent and self.agent.next_wake()
+            self.restless = self.restless + 1 if wake and wake <= self.world.now else 0
+            # A real one would take a whole processor, and the battery.
+            assert self.restless < _RESTLESS, f"{self.node} wants to be woken without end"
 
     def _do_save(self, state):
         self.disk["state"] = state
