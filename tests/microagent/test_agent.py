@@ -237,6 +237,22 @@ def test_a_failed_start_is_told_and_tried_again_at_growing_pauses(world, hand, n
     assert "p" not in hand.haves["n1"]["i"]["/vm/a"]
 
 
+def test_what_lies_in_an_instance_is_deployed_anew_after_it(world, hand, node):
+    def entries(digest):
+        stopped = {"wish": "deployed-stopped", "d": digest}
+        return [machine(), entry("/vm/a", "A", **stopped), entry("/vm/a/in", "In", **stopped)]
+
+    hand.want(node, entries(RECIPE))
+    world.run(1000)
+    node.duration = lambda r: 2000
+    hand.want(node, entries(NEWER))
+    world.run(1000)
+    assert node.ran("/vm/a/in") == ["deploy"]
+
+    world.run(10_000)
+    assert node.ran("/vm/a") == node.ran("/vm/a/in") == ["deploy", "deploy"]
+
+
 def test_what_failed_and_is_not_wished_any_more_wakes_nobody(world, hand, node):
     entries = [machine(), entry("/vm/a", "A"), entry("/vm/a/in", "In")]
     failing = ("/vm/a/in", "start")
