@@ -86,16 +86,16 @@ class Agent:
         self.up = self.ready = False
         self.refused = 0  # messages
         self.reason: "str | None" = None  # why the last want was refused
-        self._sources: "set[tuple[str, str]]" = set()
-        self._recipes: "set[bytes]" = set()
-        self._needed: "list[bytes] | None" = None
+        self.sources: "set[tuple[str, str]]" = set()
+        self.recipes: "set[bytes]" = set()
+        self.needed: "list[bytes] | None" = None
         self._cache: "dict[str, dict[str, dict[str, str]]]" = {}
-        self._report: "dict[str, Any] | None" = None
+        self.report: "dict[str, Any] | None" = None
         self.dirty: "set[str]" = set()
         self._inflight: "set[str]" = set()
-        self._subscribed: "set[str]" = set()
+        self.subscribed: "set[str]" = set()
         self.answers: "list[list[Any]]" = []
-        self._pulse_at = 0
+        self.pulse_at = 0
         self._have_at: "int | None" = None  # when to tell of a step that takes its time
         self.changed = self.due = False
         self.effects: "list[tuple[Any, ...]]" = []
@@ -129,7 +129,7 @@ class Agent:
         self.now = now
         self.up, self.ready = up, False
         self._inflight.clear()
-        self._subscribed.clear()
+        self.subscribed.clear()
         self.imports.on_link(now, up)
         self.due = True
 
@@ -140,7 +140,7 @@ class Agent:
             self.ready = True
             self.dirty.update(self.exports.published)
             self.dirty.update((self.have_topic, self.live_topic))
-            self._pulse_at = now
+            self.pulse_at = now
 
     def on_message(self, now: int, topic: str, payload: bytes) -> None:
         """A message has arrived; a wrong one is counted, told once per source, and dropped."""
@@ -188,7 +188,7 @@ class Agent:
         self.now = now
         self.due = True
         if problem is None:
-            self._recipes.add(digest)
+            self.recipes.add(digest)
         for record in self.tree.order:
             if record.wanted_digest() == digest and record.digest != digest:
                 if problem is not None:
@@ -211,8 +211,8 @@ class Agent:
         if self._have_at is not None and now >= self._have_at:
             self._have_at = None
             self.dirty.add(self.have_topic)
-        if self.ready and now >= self._pulse_at:
-            self._pulse_at = now + int(self.settings.get("pulse", _PULSE_MS))
+        if self.ready and now >= self.pulse_at:
+            self.pulse_at = now + int(self.settings.get("pulse", _PULSE_MS))
             pulse = codec.pack(self.triple + [self.version])
             self.effects.append(
                 ("publish", topics.topic(self.d, self.node, "pulse"), pulse, 0, False, None)
@@ -237,9 +237,19 @@ class Agent:
             self.exports.next_wake(self.now),
         ]
         if self.ready:
-            times.append(self._pulse_at)
+            times.append(self.pulse_at)
         known = [time for time in times if time is not None]
         return min(known) if known else None
+
+    def is_idle(self) -> bool:
+        """Tell whether nothing is under way: until the next event or date nothing will change."""
+        if self.due or self.changed or self.effects or self.imports.changed:
+            return False
+        if self.ready != self.up or self._inflight or self._have_at is not None:
+            return False
+        if self.ready and self.dirty:
+            return False
+        return not any([record.step for record in self.tree.order])
 
     def take(self) -> "list[tuple[Any, ...]]":
         """Return what has to be done now, in this order."""
@@ -260,8 +270,8 @@ class Agent:
 
     def _refuse(self, source: str, reason: str) -> None:
         self.refused += 1
-        if (source, reason) not in self._sources and len(self._sources) < _SOURCES:
-            self._sources.add((source, reason))
+        if (source, reason) not in self.sources and len(self.sources) < _SOURCES:
+            self.sources.add((source, reason))
             self.effects.append(("log", "warning", "refused %s: %s" % (source, reason)))
 
     def _on_want(self, message: bytes) -> None:
@@ -281,7 +291,7 @@ class Agent:
         self.due = True
         self.version = want["v"]
         self.want = want
-        self.reason = self._report = None
+        self.reason = self.report = None
         if want["app"] == self.exports.app or not self.tree.order:
             self._adopt()
         else:
@@ -352,7 +362,7 @@ class Agent:
         self._cache.clear()
 
     def _ready(self, digest: "bytes | None") -> bool:
-        return digest is None or digest in self._recipes
+        return digest is None or digest in self.recipes
 
     def _fetch(self) -> None:
         needed = set()
@@ -362,9 +372,9 @@ class Agent:
                 needed.add(record.wanted_digest())
         needed.discard(None)
         digests = sorted(digest for digest in needed if digest)
-        if digests != self._needed:
-            self._needed = digests
-            self._recipes.intersection_update(digests)
+        if digests != self.needed:
+            self.needed = digests
+            self.recipes.intersection_update(digests)
             self.effects.append(("fetch", digests))
 
     # -- imports
@@ -411,8 +421,8 @@ class Agent:
         self._fetch()
         self._subscribe()
         report = self._instances()
-        if report != self._report:
-            self._report = report
+        if report != self.report:
+            self.report = report
             if all(states.is_stable(report[path]["s"]) for path in report):
                 self.dirty.add(self.have_topic)
             elif self._have_at is None:
@@ -444,8 +454,8 @@ class Agent:
         for app, prefix, node in self.imports.keys():
             topics_now.add(topics.exports(self.d, app, prefix, node))
             topics_now.add(topics.topic(self.d, node, "live"))
-        more, less = topics_now - self._subscribed, self._subscribed - topics_now
-        self._subscribed = topics_now
+        more, less = topics_now - self.subscribed, self.subscribed - topics_now
+        self.subscribed = topics_now
         if more:
             self.effects.append(("subscribe", sorted(more)))
         if less:
@@ -500,7 +510,7 @@ class Agent:
             "s": self.triple[2],
             "v": self.version,
             "app": self.exports.app,
-            "i": self._report,
+            "i": self.report,
             "n": info,
         }
         if self.reason:

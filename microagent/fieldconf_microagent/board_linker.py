@@ -115,19 +115,27 @@ def late_imports(tree: ast.Module) -> set[str]:
 
 
 def grouped(
-    trees: dict[str, ast.Module], first: str, staying: Iterable[str] = ()
+    trees: dict[str, ast.Module],
+    first: str,
+    staying: Iterable[str] = (),
+    coming: Iterable[str] = (),
 ) -> dict[str, list[str]]:
     """Return which modules are joined, in the order they need each other: {name: modules}.
 
     The group of `first` is all that it imports at the top, and what that imports, and so on, and
-    the same of those that are `staying` in memory although something imports them later.
+    the same of those that are `staying` in memory although something imports them later. Each of
+    those that are `coming` and going has a group of all that it needs besides, which is there for
+    what is imported later still.
     """
     groups: dict[str, list[str]] = {first: []}
     for name in [*staying, first]:
         groups[first] += _closure(trees, name, set(groups[first]))
     home = dict.fromkeys(groups[first], first)
+    for name in coming:
+        groups[name] = _closure(trees, name, set(home))
+        home.update(dict.fromkeys(groups[name], name))
     late: list[str] = []
-    queue = list(groups[first])
+    queue = list(home)
     while queue:
         for name in sorted(late_imports(trees[queue.pop(0)])):
             if name not in home and name not in late:

@@ -38,7 +38,11 @@ _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def joined(
-    trees: dict[str, ast.Module], first: str, others: list[str], staying: Iterable[str] = ()
+    trees: dict[str, ast.Module],
+    first: str,
+    others: list[str],
+    staying: Iterable[str] = (),
+    coming: Iterable[str] = (),
 ) -> dict[str, str]:
     """Return the text of each joined module.
 
@@ -47,8 +51,9 @@ def joined(
         first: where everything begins; its function `main` is called.
         others: modules that are used by nobody, and keep what they are.
         staying: modules that are joined to the first though something imports them later.
+        coming: modules that come and go with all that they need.
     """
-    groups = board_linker.grouped(trees, first, staying)
+    groups = board_linker.grouped(trees, first, staying, coming)
     for other in others:
         # What is imported by these only would have no place else.
         for name in board_linker.top_imports(trees[other]):

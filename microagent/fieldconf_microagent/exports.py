@@ -33,8 +33,8 @@ class Exports:
         self.prefixes: "list[str]" = []
         self.items: "dict[str, list[Any]]" = {}
         self.published: "dict[str, list[str]]" = {}
-        self._asked: "set[str]" = set()
-        self._answered: "dict[str, int]" = {}
+        self.repeats: "set[str]" = set()
+        self.answered: "dict[str, int]" = {}
 
     def adopt(self, app: str, prefixes: "list[str]") -> "list[str]":
         """Take over what a want says; return the topics that have to be published or cleared."""
@@ -76,19 +76,19 @@ class Exports:
         """Somebody has not heard a document."""
         topic = topics.exports(self.d, app, prefix, self.node)
         if topic in self.published:
-            self._asked.add(topic)
+            self.repeats.add(topic)
 
     def answers(self, now: int) -> "list[str]":
         """Return the topics to repeat now, for all who asked at once."""
-        due = [topic for topic in self._asked if now >= self._answered.get(topic, now)]
+        due = [topic for topic in self.repeats if now >= self.answered.get(topic, now)]
         for topic in due:
-            self._asked.discard(topic)
-            self._answered[topic] = now + _ANSWER_MS
+            self.repeats.discard(topic)
+            self.answered[topic] = now + _ANSWER_MS
         return due
 
     def next_wake(self, now: int) -> "int | None":
         """Return when there is something to repeat, or None."""
-        return min([self._answered.get(t, now) for t in self._asked]) if self._asked else None
+        return min([self.answered.get(t, now) for t in self.repeats]) if self.repeats else None
 
     def _topic(self, prefix: str) -> str:
         return topics.exports(self.d, self.app, prefix, self.node)

@@ -19,6 +19,8 @@ PACKAGE = Path(__file__).parent
 FIRST = "main_board"
 #: What `startup` puts together stays when that goes.
 STAYING = ("store", "link_mqtt", "host")
+#: What is let go of together, and needs the most: the core, while it sleeps.
+COMING = ("agent",)
 
 #: Modules that only CPython imports: a board does not need these files.
 CPYTHON_ONLY = frozenset(
@@ -40,7 +42,7 @@ def linked(*others: Path) -> dict[str, str]:
         trees[file.stem] = ast.parse(file.read_text(), file.name)
     bare = board_linker.Bare(CPYTHON_ONLY)
     trees = {name: bare.visit(trees[name]) for name in sorted(trees)}
-    return board_shaker.joined(trees, FIRST, [file.stem for file in others], STAYING)
+    return board_shaker.joined(trees, FIRST, [file.stem for file in others], STAYING, COMING)
 
 
 def compile_all(folder: Path, compiler: str = "mpy-cross") -> None:

@@ -2,11 +2,11 @@
 
 One loop in one thread: wait for the link or the next date, tell the core what happened, carry out
 what it answers, in its order. The parts are given; which ones, `__main__` and the targets decide.
-Nothing is decided here about instances.
+Nothing is decided here about instances. Where memory is short, the core sleeps between two events:
+then `agent` is None, and somebody else keeps what it knows.
 """
 
 from . import codec, envelope, topics
-from .agent import Agent
 from .compat import const
 from .retry import Reconnect
 
@@ -15,59 +15,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from .agent import Agent
+
 STATE = "state"
-BOOT = "boot"
 ADDRESS = "address"
 
 _LONGEST_WAIT = const(60000)
 _LOGS_MS = const(500)
 _SAVE_AGAIN_MS = const(1000)
-_LEAVE_MS = const(2000)
 _LONGEST_LOG = const(8192)
-
-
-def assemble(
-    settings: "dict[str, Any]",
-    store: "Any",
-    mark: str,
-    now: int,
-    random_below: "Callable[[int], int]",
-    core: "type[Agent]" = Agent,
-    **more: "Any",
-) -> Agent:
-    """Return the core as the store knows it, with its boot number raised on disk.
-
-    Args:
-        settings: as `settings.checked` returns them.
-        store: where state and boot number are kept.
-        mark: the run mark.
-        now: in milliseconds.
-        random_below: n → a random integer from 0 to n - 1.
-        core: the class of the core.
-        more: further settings of the core: ``installers``, ``info``, ``parallel``.
-    """
-    boot = int(store.load(BOOT) or b"0") + 1
-    store.save(BOOT, b"%d" % boot)
-    known = dict(settings)
-    known.update(more)
-    known["address"] = "given" if known["ip"] else "found"
-    if not known["ip"]:
-        known["ip"] = (store.load(ADDRESS) or b"").decode() or None
-    known.setdefault("pulse", max(300, known["keepalive"]) * 1000)
-    return core(known, _saved(store, mark), mark, boot, now, random_below)
-
-
-def _saved(store: "Any", mark: str) -> "bytes | None":
-    """Return the latest state, synced or not; the latter counts if the system runs on."""
-    written: "bytes | None" = store.load_written(STATE)
-    if written:
-        try:
-            if codec.unpack(written)["mark"] == mark:
-                return written
-        except (ValueError, TypeError, KeyError):
-            pass
-    saved: "bytes | None" = store.load(STATE)
-    return saved
+# Events come in bursts; the core stays awake until one is over.
+_AWAKE_MS = const(200)
 
 
 class Host:
@@ -83,11 +41,12 @@ class Host:
         log: called with level and text.
         wipe: called to delete what runner and fetcher keep, when the node is forgotten.
         random_below: n → a random integer from 0 to n - 1.
+        bed: where the core sleeps, see `main_board.Bed`; None where it need not.
     """
 
     def __init__(
         self,
-        agent: Agent,
+        agent: "Agent",
         link: "Any",
         runner: "Any",
         fetcher: "Any",
@@ -96,19 +55,25 @@ class Host:
         log: "Callable[[str, str], object]",
         wipe: "Callable[[], object]",
         random_below: "Callable[[int], int]",
+        bed: "Any" = None,
     ) -> None:
-        self.agent = agent
+        self.agent: "Agent | None" = agent
+        self._bed = bed
+        self._wake_at: "int | None" = None  # of the core, while it sleeps
+        self._sleep_at = 0
         self.link = link
         self.runner = runner
         # Only the runner for boards calls recipes by the clock.
         self._runner_wake = getattr(runner, "next_wake", None)
         self.fetcher = fetcher
         self.store = store
-        self._now_ms = now_ms
+        self.now_ms = now_ms
         self._log = log
         self._wipe = wipe
         self._random_below = random_below
-        settings = agent.settings
+        self._settings = settings = agent.settings
+        self._live = codec.pack(agent.triple[:2] + [False])
+        self.up = self.ready = False
         self._d, self._node, self._key = settings["domain"], settings["node"], settings["key"]
         self._put = topics.topic(self._d, self._node, "put")
         self._get = topics.topic(self._d, self._node, "get")
@@ -116,7 +81,7 @@ class Host:
         self._reconnect = Reconnect(settings.get("reconnect", 5000))
         self._connect_at: "int | None" = now_ms()
         # token of a publish that is not acknowledged → its slot, or None
-        self._slots: "dict[int, str | None]" = {}
+        self.slots: "dict[int, str | None]" = {}
         self._held: "list[tuple[Any, ...]]" = []
         self._save_at = 0
         self._logs_at = 0
@@ -164,30 +129,31 @@ class Host:
 
     def turn(self, longest_ms: int) -> None:
         """Wait at most `longest_ms` for something to happen, and do all that follows from it."""
-        self._carry_out()
+        self.carry_out()
         for event in self.link.poll(self._wait_ms(longest_ms)):
             self._events[event[0]](*event[1:])
-        now = self._now_ms()
+        now = self.now_ms()
         for path, outcome, detail in self.runner.poll():
-            self.agent.on_ended(now, path, outcome, detail)
-        self._carry_out()
-        wake = self.agent.next_wake()
+            self.awake().on_ended(now, path, outcome, detail)
+        self.carry_out()
+        wake = self._core_wake()
         if wake is not None and wake <= now:
-            self.agent.tick(now)
-            self._carry_out()
+            self.awake().tick(now)
+            self.carry_out()
         self._tend_recipes(now)
         self._send_logs(now)
+        self._lie_down(now)
         due = self._connect_at is not None and now >= self._connect_at
         if due and self.reachable and self.ended is None:
             self._connect_at = None
-            live = codec.pack(self.agent.triple[:2] + [False])
-            self.link.connect((topics.topic(self._d, self._node, "live"), live))
+            self.link.connect((topics.topic(self._d, self._node, "live"), self._live))
 
     def _wait_ms(self, longest_ms: int) -> int:
         if self._stopping:
             return 0
-        now = self._now_ms()
-        dates = [self.agent.next_wake(), self.fetcher.next_wake()]
+        now = self.now_ms()
+        dates = [self._core_wake(), self.fetcher.next_wake()]
+        dates.append(self._sleep_at if self._bed and self.agent else None)
         dates.append(self._connect_at if self.reachable else None)
         dates.append(self._save_at if self._held else None)
         dates.append(self._logs_at if self.runner.busy() else None)
@@ -197,50 +163,80 @@ class Host:
         wake = self._runner_wake() if self._runner_wake else None
         return longest_ms if wake is None else min(longest_ms, wake)
 
+    # -- the core's sleep
+
+    def awake(self) -> "Agent":
+        """Return the core, awake for some time from now."""
+        now = self.now_ms()
+        self._sleep_at = now + _AWAKE_MS
+        if self.agent is None:
+            # Both at once may be more than a board has.
+            self.fetcher.rest(True)
+            self.agent = self._bed.wake(now)
+        return self.agent
+
+    def _core_wake(self) -> "int | None":
+        return self.agent.next_wake() if self.agent else self._wake_at
+
+    def _lie_down(self, now: int) -> None:
+        """Put the core to bed when nothing is under way."""
+        agent = self.agent
+        if not self._bed or not agent:
+            return
+        if self._held or self.ended is not None or not agent.is_idle():
+            self._sleep_at = now + _AWAKE_MS
+        elif now >= self._sleep_at:
+            self._wake_at = agent.next_wake()
+            self.agent = None
+            self._bed.lay(agent)
+            self.fetcher.rest(False)
+
     # -- what happens
 
     def _on_up(self) -> None:
-        now = self._now_ms()
+        now = self.now_ms()
         self._reconnect.acknowledged(now)
         self._log("info", "connected to the broker")
-        if self.agent.settings["address"] == "found":
+        if self._settings["address"] == "found":
             self._learn_address(now, self.link.address())
-        self.agent.on_link(now, True)
+        self.up = True
+        self.awake().on_link(now, True)
 
     def _learn_address(self, now: int, address: "str | None") -> None:
         """Take over by which address the broker is reached, and keep it for a start without one."""
-        if address and address != self.agent.settings["ip"]:
-            self.agent.on_address(now, address)
+        if address and address != self._settings["ip"]:
+            self.awake().on_address(now, address)
             try:
                 self.store.save(ADDRESS, address.encode())
             except OSError as error:
                 self._log("error", "cannot save the address: %r" % error)
 
     def _on_down(self, reason: str) -> None:
-        now = self._now_ms()
+        now = self.now_ms()
         pause_ms = self._reconnect.pause_ms(now, self._random_below(1000) / 1000)
         self._connect_at = now + pause_ms
         self._log("warning", "no broker at %s; next attempt in %d ms" % (reason, pause_ms))
-        self._slots = {}
-        if self.agent.up:
-            self.agent.on_link(now, False)
+        self.slots = {}
+        if self.up:
+            self.up = self.ready = False
+            self.awake().on_link(now, False)
             self.fetcher.link(now, False)
 
     def _on_subscribed(self) -> None:
-        now = self._now_ms()
-        first = not self.agent.ready
-        self.agent.on_subscribed(now)
-        if first:
+        now = self.now_ms()
+        if not self.ready:
+            self.ready = True
+            self.awake().on_subscribed(now)
             self.fetcher.link(now, True)
 
     def _on_message(self, topic: str, payload: bytes) -> None:
         if topic == self._put:
             self._on_put(payload)
         else:
-            self.agent.on_message(self._now_ms(), topic, payload)
+            self.awake().on_message(self.now_ms(), topic, payload)
 
     def _on_long(self, topic: str, size: int) -> None:
-        self.agent.on_long(self._now_ms(), topic, size)
+        self.awake().on_long(self.now_ms(), topic, size)
 
     def _on_put(self, payload: bytes) -> None:
         try:
@@ -251,20 +247,21 @@ class Host:
             if self._refused == 1:
                 self._log("warning", "refused %s: %s" % (self._put, error))
             return
-        self.fetcher.on_put(self._now_ms(), digest, index, total, data)
+        self.fetcher.on_put(self.now_ms(), digest, index, total, data)
 
     def _on_acked(self, token: int) -> None:
-        slot = self._slots.pop(token, None)
+        slot = self.slots.pop(token, None)
         if slot is not None:
-            self.agent.on_acked(self._now_ms(), slot)
+            self.awake().on_acked(self.now_ms(), slot)
 
     # -- what is to be done
 
-    def _carry_out(self) -> None:
+    def carry_out(self) -> None:
         """Carry out everything in order; what stands behind a failed save waits for it."""
         while self.ended is None:
-            self._held.extend(self.agent.take())
-            if not self._held or (self._save_at and self._now_ms() < self._save_at):
+            if self.agent:
+                self._held.extend(self.agent.take())
+            if not self._held or (self._save_at and self.now_ms() < self._save_at):
                 return
             self._save_at = 0
             while self._held and not self._save_at:
@@ -289,7 +286,7 @@ class Host:
             self.store.sync(STATE)
         except OSError as error:
             self._held.insert(0, effect)
-            self._save_at = self._now_ms() + _SAVE_AGAIN_MS
+            self._save_at = self.now_ms() + _SAVE_AGAIN_MS
             self._tell("error", "cannot save the state; nothing is begun before: %r" % error)
 
     def _publish(
@@ -297,7 +294,7 @@ class Host:
     ) -> None:
         token = self.link.publish(topic, payload, qos, retain)
         if qos:
-            self._slots[token] = slot
+            self.slots[token] = slot
 
     def _run(self, request: "dict[str, Any]") -> None:
         digest = request["digest"]
@@ -306,16 +303,16 @@ class Host:
         self.runner.start(request)
 
     def _fetch(self, digests: "list[bytes]") -> None:
-        now = self._now_ms()
+        now = self.now_ms()
         self.fetcher.want(now, digests)
         self.fetcher.collect(digests)
         for digest in digests:
             if self.fetcher.has(digest):
-                self.agent.on_recipe(now, digest, None)
+                self.awake().on_recipe(now, digest, None)
 
     def _tell(self, level: str, text: str) -> None:
         self._log(level, text)
-        if level != "info" and self.agent.ready:
+        if level != "info" and self.ready:
             self._publish_log("", level, text.encode())
 
     def _forget(self) -> None:
@@ -325,7 +322,7 @@ class Host:
     def _rekey(self, nonce: bytes, enrolment: int) -> None:
         from . import settings
 
-        settings.rekey(self.agent.settings["file"], nonce, enrolment)
+        settings.rekey(self._settings["file"], nonce, enrolment)
 
     def _exit(self, reason: str) -> None:
         self.ended = reason
@@ -337,16 +334,16 @@ class Host:
         if wake is not None and wake <= now:
             self.fetcher.tick(now)
         gets, done = self.fetcher.take()
-        if self.agent.ready:
+        if self.ready:
             for get in gets:
                 self.link.publish(self._get, get, 0, False)
         for digest, problem in done:
-            self.agent.on_recipe(now, digest, problem)
+            self.awake().on_recipe(now, digest, problem)
         if done:
-            self._carry_out()
+            self.carry_out()
 
     def _send_logs(self, now: int) -> None:
-        if self.agent.ready and now >= self._logs_at:
+        if self.ready and now >= self._logs_at:
             self._logs_at = now + _LOGS_MS
             for path, step, data in self.runner.logs():
                 for start in range(0, len(data), _LONGEST_LOG):
@@ -356,17 +353,7 @@ class Host:
         self.link.publish(self._logs, codec.pack([path, step, data]), 0, False)
 
     def _leave(self) -> None:
-        """Say goodbye, as far as the broker listens, and let go of everything."""
-        now = self._now_ms()
-        if self.ended is None:
-            self.agent.shutdown(now)
-            self._carry_out()
-        until = now + _LEAVE_MS
-        while self._slots and self.agent.up and self._now_ms() < until:
-            for event in self.link.poll(50):
-                if event[0] == "acked":
-                    self._slots.pop(event[1], None)
-                elif event[0] == "down":
-                    self._slots = {}
-        self.runner.close()
-        self.link.close()
+        # Only now: a board that is switched off never comes here.
+        from . import leaving
+
+        leaving.leave(self)

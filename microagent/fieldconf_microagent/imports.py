@@ -51,8 +51,8 @@ class Imports:
         # dictionary: lost, and only a newer document or a node that is online brings them back.
         self.values: "dict[Key, list[Any]]" = {}
         self.live: "dict[str, tuple[int, int, bool]]" = {}
-        self._gone: "dict[str, int]" = {}  # node → since when it is offline or silent
-        self._asks: "dict[Key, list[int]]" = {}  # key not heard yet → [next at, pause]
+        self.gone: "dict[str, int]" = {}  # node → since when it is offline or silent
+        self.asks: "dict[Key, list[int]]" = {}  # key not heard yet → [next at, pause]
 
     def keys(self) -> "set[Key]":
         """Return the providers on other nodes."""
@@ -68,10 +68,10 @@ class Imports:
         nodes = {key[2] for key in keys}
         for key in before - keys:
             self.values.pop(key, None)
-            self._asks.pop(key, None)
+            self.asks.pop(key, None)
         for node in [n for n in self.live if n not in nodes]:
             del self.live[node]
-            self._gone.pop(node, None)
+            self.gone.pop(node, None)
         if self.up:
             for key in sorted(keys - before):
                 self._ask_later(now, key)
@@ -79,12 +79,12 @@ class Imports:
     def on_link(self, now: int, up: bool) -> None:
         """Start anew with every connection: nobody was heard, every timer is at zero."""
         self.up = up
-        self._gone.clear()
-        self._asks.clear()
+        self.gone.clear()
+        self.asks.clear()
         if up:
             for node, live in self.live.items():
                 if not live[2]:
-                    self._gone[node] = now
+                    self.gone[node] = now
             for key in sorted(self.keys()):
                 self._ask_later(now, key)
 
@@ -97,13 +97,13 @@ class Imports:
         known = self.values.get(key)
         if known and triple < known[0]:
             return
-        self._asks.pop(key, None)
+        self.asks.pop(key, None)
         if live is None or triple[:2] > live[:2]:
             live = self.live[key[2]] = (triple[0], triple[1], True)
         if live[2]:
-            self._gone.pop(key[2], None)
+            self.gone.pop(key[2], None)
         elif self.up:
-            self._gone.setdefault(key[2], now)
+            self.gone.setdefault(key[2], now)
         if known and triple == known[0] and (known[1] is not None or not live[2]):
             return
         items = {path: values for path, values in document[4]}
@@ -120,10 +120,10 @@ class Imports:
             return
         self.live[node] = live
         if not live[2]:
-            if self.up and node not in self._gone:
-                self._gone[node] = now
+            if self.up and node not in self.gone:
+                self.gone[node] = now
         else:
-            self._gone.pop(node, None)
+            self.gone.pop(node, None)
         for key, value in self.values.items():
             if key[2] != node:
                 continue
@@ -131,26 +131,26 @@ class Imports:
                 self._lose(value)
             if live[2] and value[1] is None and self.up:
                 # It may have nothing new to say, so that only an ask makes it repeat itself.
-                self._asks[key] = [now + self.random_below(1000), _ASK_MS]
+                self.asks[key] = [now + self.random_below(1000), _ASK_MS]
 
     def tick(self, now: int) -> "list[Key]":
         """Drop what was away for too long, and return the providers to ask now."""
         if not self.up:
             return []
-        for node in [n for n, since in self._gone.items() if now - since >= self.lost_after]:
+        for node in [n for n, since in self.gone.items() if now - since >= self.lost_after]:
             for key, value in self.values.items():
                 if key[2] == node:
                     self._lose(value)
-            del self._gone[node]
-        due = [key for key, ask in self._asks.items() if ask[0] <= now]
+            del self.gone[node]
+        due = [key for key, ask in self.asks.items() if ask[0] <= now]
         for key in due:
             self._asked(now, key)
         return due
 
     def next_wake(self) -> "int | None":
         """Return when `tick` has something to do, or None."""
-        times = [ask[0] for ask in self._asks.values()]
-        times.extend([since + self.lost_after for since in self._gone.values()])
+        times = [ask[0] for ask in self.asks.values()]
+        times.extend([since + self.lost_after for since in self.gone.values()])
         return min(times) if self.up and times else None
 
     def of(self, prefix: str) -> "list[tuple[Key, dict[str, dict[str, str]]]]":
@@ -170,13 +170,13 @@ class Imports:
         ]
 
     def _ask_later(self, now: int, key: "Key") -> None:
-        self._asks[key] = [now + _ASK_MS + self.random_below(_ASK_SPREAD_MS), _ASK_MS]
+        self.asks[key] = [now + _ASK_MS + self.random_below(_ASK_SPREAD_MS), _ASK_MS]
 
     def _asked(self, now: int, key: "Key") -> None:
-        ask = self._asks[key]
+        ask = self.asks[key]
         if ask[1] > _ASK_MS and key in self.values:
             # The ask before this one had no answer.
-            self._gone.setdefault(key[2], now)
+            self.gone.setdefault(key[2], now)
         ask[1] = min(ask[1] * 2, _ASK_LONGEST_MS)
         ask[0] = now + ask[1]
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from .agent import Agent
     from .board import Board
     from .fetch import Fetcher
     from .host import Host
@@ -48,8 +49,9 @@ def _assembled(folder: str) -> "tuple[Host, Board | None]":
     """
     from . import startup
 
-    made = startup.assembled(folder, Recipes(folder), Steps, _log)
-    compat.unload("startup", "settings", "compat_rare")
+    made = startup.assembled(folder, Recipes(folder), Steps, Bed, _log)
+    compat.unload(
+        "assembling", "startup", "settings", "compat_rare")
     return made
 
 
@@ -73,34 +75,65 @@ def _run(host: "Host", board: "Board | None") -> str:
     return ""
 
 
+class Bed:
+    """Where the agent's core sleeps: what it knows is kept in two byte strings, its code is gone.
+
+    Args:
+        settings: those of the core.
+        random_below: n → a random integer from 0 to n - 1.
+    """
+
+    def __init__(self, settings: "dict[str, Any]", random_below: "Callable[[int], int]") -> None:
+        self._settings = settings
+        self._random_below = random_below
+        self._kept = (b"", b"")
+
+    def lay(self, agent: "Agent") -> None:
+        """Keep what this core knows; the caller lets go of it."""
+        from . import napping
+
+        self._kept = napping.asleep(agent)
+        compat.unload("napping", "agent")
+
+    def wake(self, now: int) -> "Agent":
+        """Return the core as it was."""
+        gc.collect()
+        from . import napping
+
+        agent = napping.woken(self._settings, self._kept, now, self._random_below)
+        self._kept = (b"", b"")
+        return agent
+
+
 class Recipes:
-    """Stands for a `fetch.Fetcher`, which is in memory only while a recipe is to be had."""
+    """Stands for a `fetch.Fetcher`, which is in memory only while a recipe is to be had.
+
+    Both it and the core would be too much for a small board: it works while the core sleeps, and
+    goes on from what is on the disk.
+    """
 
     def __init__(self, root: str) -> None:
         self._root = root
         self._fetcher: "Fetcher | None" = None
         self._wanted: "list[bytes]" = []
-        self._up = False
+        # digest → what the core was told of it
+        self._told: "dict[bytes, str | None]" = {}
+        self._up = self._pending = False
+        self._rests = True
 
     def want(self, now: int, digests: "list[bytes]") -> None:
-        if self._fetcher is None:
-            gc.collect()
-            from .fetch import Fetcher
-
-            # A window of two 4 KiB pieces: more would have to be held at once.
-            self._fetcher = Fetcher(self._root, 2)
-            self._fetcher.link(now, self._up)
         self._wanted = digests
-        self._fetcher.want(now, digests)
+        self._told = {}
+        self._pending = True
 
     def wipe(self) -> None:
         """Leave nothing of any recipe or instance on the disk."""
-        self.want(0, [])
-        self.collect([])
+        compat.remove_tree(self._root + "/recipes")
+        compat.remove_tree(self._root + "/parts")
         compat.remove_tree(self._root + "/data")
 
     def has(self, digest: bytes) -> bool:
-        return digest in self._wanted if self._fetcher is None else self._fetcher.has(digest)
+        return digest in self._told and self._told[digest] is None
 
     def folder(self, digest: bytes) -> str:
         return self._root + "/recipes/" + compat.hex(digest)
@@ -111,29 +144,60 @@ class Recipes:
             self._fetcher.link(now, up)
 
     def collect(self, keep: "list[bytes]") -> None:
-        if self._fetcher:
-            self._fetcher.collect(keep)
+        """Done with `want`, since nothing else is kept."""
+
+    def rest(self, rests: bool) -> None:
+        """Let go of everything in memory, or go on."""
+        self._rests = rests
+        if rests and self._fetcher:
+            self._fetcher.link(0, False)
+            self._let_go()
+            self._pending = True
 
     def take(self) -> "tuple[list[bytes], list[tuple[bytes, str | None]]]":
         if self._fetcher is None:
             return [], []
-        taken = self._fetcher.take()
-        if all(self._fetcher.has(digest) for digest in self._wanted):
-            self._fetcher = None
-            compat.unload("fetch", "manifest", "compat_rare")
-            gc.collect()
-        return taken
+        gets, news = self._fetcher.take()
+        for digest in self._wanted:
+            if self._fetcher.has(digest):
+                news.append((digest, None))
+        fresh = []
+        for digest, problem in news:
+            # The core is woken for what it does not know only.
+            if self._told.get(digest, "") != problem:
+                self._told[digest] = problem
+                fresh.append((digest, problem))
+        if all(self.has(digest) for digest in self._wanted):
+            self._let_go()
+        return gets, fresh
 
     def next_wake(self) -> "int | None":
+        if self._pending:
+            return None if self._rests else 0
         return self._fetcher.next_wake() if self._fetcher else None
 
     def tick(self, now: int) -> None:
-        if self._fetcher:
+        if self._pending:
+            self._pending = False
+            gc.collect()
+            from .fetch import Fetcher
+
+            # A window of two 4 KiB pieces: more would have to be held at once.
+            self._fetcher = Fetcher(self._root, 2)
+            self._fetcher.link(now, self._up)
+            self._fetcher.want(now, self._wanted)
+            self._fetcher.collect(self._wanted)
+        elif self._fetcher:
             self._fetcher.tick(now)
 
     def on_put(self, now: int, digest: bytes, index: int, total: int, data: bytes) -> None:
         if self._fetcher:
             self._fetcher.on_put(now, digest, index, total, data)
+
+    def _let_go(self) -> None:
+        self._fetcher = None
+        compat.unload("fetch", "manifest", "compat_rare")
+        gc.collect()
 
 
 class Steps:

@@ -15,8 +15,9 @@ from collections.abc import Callable
 from typing import Any
 
 from . import compat, installers, settings
+from .assembling import assemble
 from .fetch import Fetcher
-from .host import Host, assemble
+from .host import Host
 from .installer_previews import PreviewingAgent
 from .link_paho import PahoLink
 from .link_several import SeveralLinks

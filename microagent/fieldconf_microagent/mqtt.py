@@ -22,9 +22,9 @@ reads and writes it (`readinto` and `write` that return None when they must wait
 tells when it is ready, as `select.poll` does. `stream_tls` and `serial_line` have such doors.
 """
 
-import errno
 import select
 
+from . import compat
 from .compat import Clock, const, receive, transmit
 
 TYPE_CHECKING = False
@@ -50,7 +50,7 @@ class MqttError(Exception):
     """The broker broke the protocol, or the caller did; the message says how."""
 
 
-def _text(value: "str | bytes") -> bytes:
+def text(value: "str | bytes") -> bytes:
     data = value.encode() if isinstance(value, str) else value
     return len(data).to_bytes(2, "big") + data
 
@@ -103,8 +103,11 @@ class Client:
 
         Only the look-up of a host name may take a while.
         """
+        # Only now: a board loads it for each attempt.
+        from . import mqtt_opening
+
         self.close()
-        self._out = self._hello()
+        self._out = mqtt_opening.hello(self._login, self._keepalive_ms // 1000)
         self._acks = bytearray()
         self._in_flight: "dict[int, int]" = {}
         self._next_packet()
@@ -115,13 +118,14 @@ class Client:
         try:
             if self._address[1]:
                 self._poller = select.poll()
-                self.socket = open_tcp(self._address, self._attempt)
+                self.socket = mqtt_opening.open_tcp(self._address, self._attempt)
                 self._poller.register(self.socket, select.POLLOUT)
                 self._attempt += 1
             else:
                 self.socket, self._poller = self._address[0].connect()
         except OSError as error:
             self._lose(error)
+        compat.unload("mqtt_opening")
 
     def has_room(self) -> bool:
         """Tell whether `publish` may be called now."""
@@ -137,23 +141,23 @@ class Client:
             raise MqttError("cannot publish now")
         head = _PUBLISH | qos << 1 | retain
         if not qos:
-            self._send(head, _text(topic), payload)
+            self._send(head, text(topic), payload)
             return None
         number = self._new_id(_PUBACK)
-        self._send(head, _text(topic), number.to_bytes(2, "big"), payload)
+        self._send(head, text(topic), number.to_bytes(2, "big"), payload)
         return number
 
     def subscribe(self, topics: "list[tuple[str, int]]") -> int:
         """Subscribe to pairs of topic and QoS; return the packet id."""
         number = self._new_id(_SUBACK)
-        parts = [_text(topic) + bytes((qos,)) for topic, qos in topics]
+        parts = [text(topic) + bytes((qos,)) for topic, qos in topics]
         self._send(0x82, number.to_bytes(2, "big"), *parts)
         return number
 
     def unsubscribe(self, topics: "list[str]") -> int:
         """Give subscriptions back; return the packet id."""
         number = self._new_id(_UNSUBACK)
-        self._send(0xA2, number.to_bytes(2, "big"), *[_text(topic) for topic in topics])
+        self._send(0xA2, number.to_bytes(2, "big"), *[text(topic) for topic in topics])
         return number
 
     def disconnect(self) -> None:
@@ -197,22 +201,6 @@ class Client:
         events.append(("closed", str(reason)))
         self._events = events
 
-    def _hello(self) -> bytearray:
-        client_id, user, password, will = self._login
-        flags = 0x02
-        body = _text(client_id)
-        if will:
-            flags |= 0x04 | will[2] << 3 | will[3] << 5
-            body += _text(will[0]) + _text(will[1])
-        if user is not None:
-            flags |= 0x80
-            body += _text(user)
-        if password is not None:
-            flags |= 0x40
-            body += _text(password)
-        keepalive = (self._keepalive_ms // 1000).to_bytes(2, "big")
-        return _packet(0x10, (b"\0\4MQTT\4", bytes((flags,)), keepalive, body))
-
     def _new_id(self, awaited: int) -> int:
         while True:
             self._id = self._id % 65535 + 1
@@ -222,7 +210,7 @@ class Client:
 
     def _send(self, kind: int, *parts: bytes) -> None:
         try:
-            self._write(_packet(kind, parts))
+            self._write(packet(kind, parts))
         except OSError as error:
             self._lose(error)
 
@@ -380,35 +368,7 @@ class Client:
         return True
 
 
-def open_tcp(address: "tuple[str, int]", attempt: int) -> "Any":
-    """Return a socket that begins to connect; only the look-up of a name may take a while.
-
-    Raises:
-        OSError: there is no such name, or no way there.
-    """
-    # Only now: a board without a network has none.
-    import socket
-
-    found = socket.getaddrinfo(*address, 0, socket.SOCK_STREAM)
-    # The next address with each attempt: "localhost" may have two, and one listener.
-    family, kind, protocol, _, place = found[attempt % len(found)]
-    made = socket.socket(family, kind, protocol)
-    try:
-        made.setblocking(False)
-        try:
-            made.connect(place)
-        except OSError as error:
-            if error.errno != errno.EINPROGRESS:
-                raise
-        # TCP_NODELAY, which MicroPython does not name and some boards do not know.
-        made.setsockopt(6, 1, 1)
-    except OSError:
-        made.close()
-        raise
-    return made
-
-
-def _packet(kind: int, parts: "tuple[bytes, ...]") -> bytearray:
+def packet(kind: int, parts: "tuple[bytes, ...]") -> bytearray:
     """Return a whole packet: what is written at once leaves in one segment."""
     length = sum([len(part) for part in parts])
     packet = bytearray((kind,))

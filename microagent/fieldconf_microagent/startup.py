@@ -1,8 +1,9 @@
 """Puts the agent of a board together; in memory only while it starts."""
 
 from . import compat, compat_rare, settings
+from .assembling import assemble
 from .compat import const
-from .host import Host, assemble
+from .host import Host
 from .link_mqtt import MqttLink
 from .messages import FORMAT
 from .store import Store
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .board import Board
-    from .main_board import Recipes, Steps
+    from .main_board import Bed, Recipes, Steps
 
 INSTALLERS = ("logger", "python")
 
@@ -28,6 +29,7 @@ def assembled(
     folder: str,
     fetcher: "Recipes",
     steps: "type[Steps]",
+    bed: "type[Bed]",
     log: "Callable[[str, str], object]",
 ) -> "tuple[Host, Board | None]":
     """Return the agent with all its parts, and what tends the board; None on a desktop.
@@ -49,6 +51,7 @@ def assembled(
         link,
         fetcher,
         steps,
+        bed,
         clock,
         log,
         _about(board, known.get("simulate") is True),
@@ -94,6 +97,7 @@ def _host(
     link: "Any",
     fetcher: "Recipes",
     steps: "type[Steps]",
+    bed: "type[Bed]",
     clock: compat.Clock,
     log: "Callable[[str, str], object]",
     info: "dict[str, Any]",
@@ -123,6 +127,7 @@ def _host(
         log,
         fetcher.wipe,
         compat.random_below,
+        bed(agent.settings, compat.random_below),
     )
 
 

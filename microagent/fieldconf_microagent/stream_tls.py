@@ -11,7 +11,6 @@ import select
 import tls  # type: ignore
 
 from . import compat
-from .mqtt import open_tcp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,6 +39,8 @@ class TlsDoor:
 
     def connect(self) -> "tuple[Any, Any]":
         """Begin to connect; return the stream and the poller that knows it."""
+        from .mqtt_opening import open_tcp
+
         raw = open_tcp(self._address, self._attempt)
         self._attempt += 1
         # The handshake goes on with every read and write, once the other side has answered.

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from fieldconf_microagent import compat, settings
-from fieldconf_microagent.host import BOOT, Host, assemble
+from fieldconf_microagent.assembling import BOOT, assemble
+from fieldconf_microagent.host import Host
 from fieldconf_microagent.link_paho import PahoLink
 from fieldconf_microagent.main_cpython import about, make_link
 

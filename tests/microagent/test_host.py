@@ -3,7 +3,8 @@
 import pytest
 
 from fieldconf_microagent import codec, envelope, topics
-from fieldconf_microagent.host import Host, assemble
+from fieldconf_microagent.assembling import assemble
+from fieldconf_microagent.host import Host
 from fieldconf_microagent.store import Store as FileStore
 from fieldconf_targets.memory import MemoryStore, NoRecipes, WrittenSteps
 

@@ -8,7 +8,7 @@ import heapq
 import itertools
 import random
 
-from fieldconf_microagent import codec, compat, envelope, topics
+from fieldconf_microagent import codec, compat, envelope, napping, topics
 from fieldconf_microagent.agent import Agent
 from support.broker import Broker
 
@@ -18,9 +18,14 @@ _RESTLESS = 10
 
 
 class World:
-    """Virtual time in ms, and everything that is due."""
+    """Virtual time in ms, and everything that is due.
+
+    Attributes:
+        sleepy: whether the agents' cores sleep whenever they can, as on boards.
+    """
 
     def __init__(self, seed=0):
+        self.sleepy = seed % 4 == 1
         self.random = random.Random(seed)
         self.now = 0
         self.queue = []
@@ -48,6 +53,14 @@ class World:
             self.now, _, function, arguments = heapq.heappop(self.queue)
             function(*arguments)
         return True
+
+
+def told(kept):
+    """Return what a core knows that sleeps, but for the order in sets."""
+    disk, more = [codec.unpack(part, 1 << 26, 16, 1 << 22) for part in kept]
+    for record in more["records"]:
+        record[4].sort(key=repr)
+    return disk, more
 
 
 class Node:
@@ -191,7 +204,16 @@ class Node:
             getattr(self, "_do_" + effect[0])(*effect[1:])
             if lives != self.lives:
                 return
+        self._sleep()
         self._wake()
+
+    def _sleep(self):
+        """Do what boards do to have more memory, as often as can be."""
+        agent = self.agent
+        if self.world.sleepy and agent.is_idle():
+            kept = napping.asleep(agent)
+            self.agent = napping.woken(agent.settings, kept, self.world.now, agent.random_below)
+            assert told(napping.asleep(self.agent)) == told(kept)
 
     def _wake(self):
         wake = self.agent.next_wake()
