@@ -50,8 +50,7 @@ def _assembled(folder: str) -> "tuple[Host, Board | None]":
     from . import startup
 
     made = startup.assembled(folder, Recipes(folder), Steps, Bed, _log)
-    compat.unload(
-        "assembling", "startup", "settings", "compat_rare")
+    compat.unload("assembling", "startup", "settings", "compat_rare")
     return made
 
 
@@ -102,6 +101,7 @@ class Bed:
 
         agent = napping.woken(self._settings, self._kept, now, self._random_below)
         self._kept = (b"", b"")
+        compat.unload("napping")
         return agent
 
 

