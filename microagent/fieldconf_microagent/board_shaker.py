@@ -87,7 +87,9 @@ def joined(
     together = board_names.attributes_together(trees[module] for module in home)
     movable = {g: [trees[m] for m in ms] for g, ms in groups.items() if g not in others}
     moved = board_places.settle(movable, first, kept | used_by_others)
-    staying_names = {name for m in groups[first] for u in _units(trees[m]) for name in u.defines}
+    defined = {name for m in groups[first] for u in _units(trees[m]) for name in u.defines}
+    # Not what a comprehension of a module calls its items.
+    staying_names = {name for name in defined if "." in name}
     for group in set(moved.values()):
         wanted[group] = (wanted[group] | staying_names) - set(moved)
         external[group] |= external[first]

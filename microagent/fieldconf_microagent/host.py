@@ -8,7 +8,7 @@ then `agent` is None, and somebody else keeps what it knows.
 
 from . import codec, envelope, topics
 from .compat import const
-from .retry import Reconnect
+from .reconnect import Reconnect
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

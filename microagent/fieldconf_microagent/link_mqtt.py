@@ -111,7 +111,7 @@ class MqttLink:
         self._send()
         return events
 
-    def flush(self, timeout_ms: int) -> None:
+    def drain(self, timeout_ms: int) -> None:
         while self._line and self._up and timeout_ms > 0:
             self.poll(10)
             timeout_ms -= 10

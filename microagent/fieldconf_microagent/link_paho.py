@@ -182,7 +182,7 @@ class PahoLink:
         events, self._events = self._events, []
         return events
 
-    def flush(self, timeout_ms: int) -> None:
+    def drain(self, timeout_ms: int) -> None:
         """Wait until everything published so far has left this process."""
         deadline = time.monotonic() + timeout_ms / 1000
         while self._client is not None and _wants_to_write(self._client):

@@ -76,8 +76,8 @@ class SeveralLinks:
         for link in self._links:
             link.wake()
 
-    def flush(self, timeout_ms: int) -> None:
-        self._link.flush(timeout_ms)
+    def drain(self, timeout_ms: int) -> None:
+        self._link.drain(timeout_ms)
 
     def disconnect(self) -> None:
         self._link.disconnect()

@@ -51,6 +51,7 @@ class MqttError(Exception):
 
 
 def text(value: "str | bytes") -> bytes:
+    """Return a text as packets hold it: behind its length."""
     data = value.encode() if isinstance(value, str) else value
     return len(data).to_bytes(2, "big") + data
 

@@ -56,8 +56,8 @@ for name in {names!r}:
             del sys.modules[more]
             delattr(sys.modules["fieldconf_microagent"], more.split(".")[-1])
 """
-#: Runs the board's own `main` until it has waited for a broker for a while, so that the core sleeps,
-#: and says what it holds then.
+#: Runs the board's own `main` until it has waited for a broker for a while and its core sleeps, and
+#: says what it holds then.
 _AT_REST = """\
 import gc, sys
 if {in_rom}:

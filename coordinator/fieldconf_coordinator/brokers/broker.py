@@ -9,8 +9,9 @@ import logging
 import random
 from typing import Any
 
-from fieldconf_microagent import retry, topics
+from fieldconf_microagent import topics
 from fieldconf_microagent.link_paho import PahoLink
+from fieldconf_microagent.reconnect import Reconnect
 
 from .claim import Claim
 from .supervised import Broker, BrokerError
@@ -34,7 +35,7 @@ class BrokerLink:
         self._link = PahoLink(
             broker.url, name, keepalive_s, user, password, max_payload=_MAX_PAYLOAD
         )
-        self._reconnect = retry.Reconnect(_FIRST_MS)
+        self._reconnect = Reconnect(_FIRST_MS)
         self._connect_at: int | None = 0
         self._is_up = False
         self._told_long = False
@@ -69,7 +70,7 @@ class BrokerLink:
 
     def close(self) -> None:
         """Disconnect."""
-        self._link.flush(2000)
+        self._link.drain(2000)
         self._link.close()
 
     def _told(self, event: tuple[Any, ...], now: int) -> list[tuple[Any, ...]]:

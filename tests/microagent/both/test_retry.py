@@ -1,5 +1,5 @@
 from fieldconf_microagent import retry
-from fieldconf_microagent.retry import Reconnect
+from fieldconf_microagent.reconnect import Reconnect
 
 
 def test_pauses_of_a_failing_step_grow_to_a_minute_then_it_rests():
