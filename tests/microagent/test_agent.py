@@ -2,16 +2,19 @@
 
 import pytest
 
-from fieldconf_microagent import codec, states, topics
+from fieldconf_microagent import codec, napping, states, topics
 from support.world import DOMAIN, Hand, Node, World, entry, machine
 
 RECIPE = b"r" * 32
 NEWER = b"n" * 32
 
 
-@pytest.fixture
-def world():
-    return World()
+@pytest.fixture(params=["awake", "sleepy"])
+def world(request):
+    """The core stays in memory, or sleeps whenever it can, as on a board."""
+    world = World()
+    world.sleepy = request.param == "sleepy"
+    return world
 
 
 @pytest.fixture
@@ -690,3 +693,28 @@ def test_values_that_change_while_it_is_stopped_start_nothing(world, hand, node)
     world.run(500)
 
     assert node.ran("/vm/a") == ["deploy"]
+
+
+def test_the_core_sleeps_only_while_nothing_is_under_way(world, hand, node):
+    seen = []
+    node.duration = lambda request: seen.append(node.agent.is_idle()) or 5
+    hand.want(node, [machine(), entry("/vm/a", "A", d=RECIPE)])
+    assert node.agent.is_idle(), "the want has not arrived yet"
+    world.run(1000)
+
+    assert node.ran() == ["/vm/a deploy", "/vm/a start"]
+    assert seen == [False, False]
+    assert node.agent.is_idle()
+
+
+def test_who_has_slept_knows_what_failed_and_when_to_try_again(world, hand, node):
+    node.outcome = lambda request: ("failed", "no luck")
+    hand.want(node, [machine(), entry("/vm/a", "A")])
+    world.run(10_000)
+    agent = node.agent
+    kept = napping.asleep(agent)
+    woken = napping.woken(agent.settings, kept, world.now, agent.random_below)
+
+    assert woken.next_wake() == agent.next_wake() > world.now
+    assert woken.tree.records["/vm/a"].fails == agent.tree.records["/vm/a"].fails == 4
+    assert woken.take() == []

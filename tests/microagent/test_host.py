@@ -5,6 +5,7 @@ import pytest
 from fieldconf_microagent import codec, envelope, topics
 from fieldconf_microagent.assembling import assemble
 from fieldconf_microagent.host import Host
+from fieldconf_microagent.main_board import Bed
 from fieldconf_microagent.store import Store as FileStore
 from fieldconf_targets.memory import MemoryStore, NoRecipes, WrittenSteps
 
@@ -94,6 +95,10 @@ class Recipes(NoRecipes):
     def __init__(self):
         self.puts = []
         self.wiped = False
+        self.rests = [True]
+
+    def rest(self, rests):
+        self.rests.append(rests)
 
     def on_put(self, now, digest, index, total, data):
         self.puts.append((digest, index, total, data))
@@ -110,9 +115,10 @@ class Steps(WrittenSteps):
 
 
 class World:
-    """A host with everything around it."""
+    """A host with everything around it; the core of a sleepy one sleeps, as on a board."""
 
-    def __init__(self):
+    def __init__(self, sleepy=False):
+        self.sleepy = sleepy
         self.journal = []
         self.log = []
         self.clock = Clock()
@@ -136,6 +142,7 @@ class World:
             lambda level, text: self.log.append((level, text)),
             lambda: self.journal.append(("wiped",)),
             lambda n: 0,
+            Bed(agent.settings, lambda n: 0) if self.sleepy else None,
         )
         self.journal.clear()
 
@@ -169,9 +176,9 @@ ONE_INSTANCE = [
 ]
 
 
-@pytest.fixture
-def world():
-    return World()
+@pytest.fixture(params=["awake", "sleepy"])
+def world(request):
+    return World(request.param == "sleepy")
 
 
 def test_will_says_offline_for_this_boot(world):
@@ -186,7 +193,7 @@ def test_boot_number_is_raised_on_disk_before_the_first_connection(world):
     world.start()
 
     assert world.store.load("boot") == b"2"
-    assert world.host.agent.triple[1] == 2
+    assert world.host.awake().triple[1] == 2
 
 
 def test_documents_follow_the_acknowledged_subscription(world):
@@ -234,9 +241,9 @@ def exports(port):
 
 def test_state_that_was_not_synced_counts_as_long_as_the_system_runs_on(world, tmp_path):
     store = FileStore(str(tmp_path))
-    store.save("state", world.host.agent.dump())
-    world.host.agent.version = 7
-    store.write("state", world.host.agent.dump())
+    store.save("state", world.host.awake().dump())
+    world.host.awake().version = 7
+    store.write("state", world.host.awake().dump())
 
     def version(mark):
         more = {"installers": [], "info": {}, "parallel": 1}
@@ -260,6 +267,7 @@ def test_nothing_is_begun_while_the_state_cannot_be_saved(world):
     assert b"cannot save the state" in logged[0][2]
 
     world.store.full = False
+    world.clock.now += 1000
     world.turn()
     world.turn()
 
@@ -298,7 +306,7 @@ def test_address_that_reaches_the_broker_is_told_and_kept(world):
 
     world.start()
 
-    assert world.host.agent.settings["ip"] == "10.0.0.7"
+    assert world.host.awake().settings["ip"] == "10.0.0.7"
 
 
 def test_forgotten_agent_clears_its_topics_and_wipes_itself_before_it_goes(world):
@@ -329,9 +337,60 @@ def test_stopped_agent_says_goodbye_and_leaves_its_instances(world):
 
 def test_loop_sleeps_until_the_next_date(world):
     world.connected()
+    assert asleep(world) or not world.sleepy
     world.link.waits.clear()
 
     world.host.turn(60000)
 
     # Nothing is due before the next pulse.
     assert world.link.waits == [60000]
+
+
+def asleep(world):
+    """Acknowledge everything until the core sleeps."""
+    for _ in range(20):
+        if world.host.agent is None:
+            return True
+        world.turn(*[("acked", token) for token in range(1, world.link.tokens + 1)])
+        world.clock.now += 100
+    return False
+
+
+def test_the_core_of_a_board_sleeps_between_two_events():
+    world = World(sleepy=True).connected()
+    world.turn(world.want(i=ONE_INSTANCE))
+    assert world.host.agent, "what it has said is not acknowledged"
+
+    assert asleep(world)
+    assert world.recipes.rests[-1] is False
+    world.journal.clear()
+    world.turn()
+    assert world.host.agent is None and world.journal == []
+
+    world.turn(world.want(v=2, i=[]))
+    assert world.recipes.rests[-1] is True
+    assert world.host.agent.version == 2
+    assert ("save", "state") in world.kinds()
+
+
+def test_a_sleeping_core_is_woken_at_its_date():
+    world = World(sleepy=True).connected()
+    assert asleep(world)
+    world.journal.clear()
+    world.clock.now = 299_000
+    world.turn()
+    world.turn()
+
+    assert ("publish", "fc/n1/pulse") in world.kinds()
+
+
+def test_a_core_that_cannot_save_does_not_sleep():
+    world = World(sleepy=True).connected()
+    world.store.full = True
+    world.turn(world.want(i=ONE_INSTANCE))
+    assert not asleep(world)
+
+    world.store.full = False
+    world.clock.now += 1000
+    assert asleep(world)
+    assert ("run", "deploy") in world.kinds()
