@@ -359,6 +359,9 @@ def asleep(world):
 def test_the_core_of_a_board_sleeps_between_two_events():
     world = World(sleepy=True).connected()
     world.turn(world.want(i=ONE_INSTANCE))
+    for _ in range(3):
+        world.clock.now += 1000
+        world.turn()
     assert world.host.agent, "what it has said is not acknowledged"
 
     assert asleep(world)
