@@ -1,5 +1,6 @@
 """Both links behave alike, over each real broker; what a link promises stands in `link_paho`."""
 
+import socket
 import threading
 import time
 
@@ -181,6 +182,14 @@ def test_nobody_listening_is_told_as_down(client, broker):
     assert reason.startswith(f"mqtt://127.0.0.1:{port}: ")
 
 
+def test_small_messages_are_not_held_back(client):
+    """Without this the system keeps a packet up to 40 ms, waiting for more."""
+    sock = client("prompt").link._client.socket
+    sock = sock() if callable(sock) else sock
+
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_the_next_of_several_brokers_serves_where_one_does_not(client, broker):
     kind = type(client("living").link)
     nobody = f"mqtt://127.0.0.1:{free_port()}"
@@ -215,8 +224,6 @@ def free_port():
 
 
 def test_silent_server_is_told_as_down(client, monkeypatch):
-    import socket
-
     link_class = type(client("living").link)
     monkeypatch.setattr("fieldconf_microagent.link_paho._CONNECT_S", 0.5)
     monkeypatch.setattr("fieldconf_microagent.link_mqtt.CONNECT_MS", 500)
