@@ -220,7 +220,7 @@ def test_compiled_agent_brings_up_the_network_of_its_settings(tmp_path):
     """The desktop's `machine` has no watchdog; `network` is a stand-in beside the agent."""
     boards.copy_agent(tmp_path / "lib", "compiled")
     (tmp_path / "lib/network.py").write_text(STAND_IN)
-    (tmp_path / "main.py").write_text(boards.MAIN % boards.PATH)
+    (tmp_path / "main.py").write_text(boards.MAIN)
     settings = {"node": "n1", "key": "07" * 32, "broker": "mqtt://127.0.0.1:1"}
     (tmp_path / "settings.json").write_text(json.dumps({**settings, "wifi": [["home", "x"]]}))
     output = tmp_path / "output"
@@ -254,7 +254,7 @@ def test_agent_finds_the_one_of_its_brokers_that_is_there(tmp_path, place):
     command = [sys.executable, "-m", "fieldconf_microagent", "--dir", str(tmp_path)]
     if place == "board":
         boards.copy_agent(tmp_path / "lib", "compiled")
-        (tmp_path / "main.py").write_text(boards.MAIN % boards.PATH)
+        (tmp_path / "main.py").write_text(boards.MAIN)
         command = [interpreters.find("micropython"), "main.py"]
     output, broker = tmp_path / "output", EmbeddedBroker(tmp_path / "broker")
     broker.start()
@@ -276,7 +276,7 @@ def test_agent_finds_the_one_of_its_brokers_that_is_there(tmp_path, place):
 
 def test_refused_settings_are_told_in_words(tmp_path):
     boards.copy_agent(tmp_path / "lib", "compiled")
-    (tmp_path / "main.py").write_text(boards.MAIN % boards.PATH)
+    (tmp_path / "main.py").write_text(boards.MAIN)
     (tmp_path / "settings.json").write_text(json.dumps({"node": "n1", "broker": "mqtt://b"}))
 
     done = subprocess.run(
