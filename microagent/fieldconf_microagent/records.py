@@ -151,7 +151,8 @@ class Record:
             self.check_at = now + self.option("check", CHECK_MS)
 
     def _failed(self, now: int, step: str, outcome: str, detail: str, spread: float) -> None:
-        self.state, _ = states.next_step(self.state, "failed")
+        kept = step == "deploy" and self.digest is not None
+        self.state, _ = states.next_step(self.state, "kept" if kept else "failed")
         self.failed_step = step
         self.fails += 1
         self.retry_at = now + retry.pause_ms(self.fails, spread)

@@ -9,7 +9,7 @@ Three sources of events:
 * what is wished: ``deploy``, ``start``, ``stop``, ``undeploy``, ``upgrade``
 * the world around: ``update`` (imports changed), ``check`` (its time has come), ``hold`` (a
   mandatory import has no provider), ``wait`` (the parent is not started)
-* the end of a step: ``done``, ``failed``
+* the end of a step: ``done``, ``failed``, ``kept``
 
 A state that ends in *-ing* has a step under way; all others are stable. A failed step leads back to
 a stable state: the instance stays there with its problem until the step is tried again.
@@ -41,7 +41,8 @@ _DOWN = {
 # state: {event: (next state, step to run or None)}
 TRANSITIONS: "dict[str, dict[str, tuple[str, str | None]]]" = {
     NOT_DEPLOYED: {"deploy": (DEPLOYING, "deploy")},
-    DEPLOYING: {"done": (STOPPED, None), "failed": (NOT_DEPLOYED, None)},
+    # ``kept``: it failed, but what was deployed before is there, and may be undeployed.
+    DEPLOYING: {"done": (STOPPED, None), "failed": (NOT_DEPLOYED, None), "kept": (STOPPED, None)},
     STOPPED: _DOWN,
     # Waits here, however long, until every mandatory import has a provider.
     UNRESOLVED: _DOWN,

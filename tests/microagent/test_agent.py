@@ -718,3 +718,19 @@ def test_who_has_slept_knows_what_failed_and_when_to_try_again(world, hand, node
     assert woken.next_wake() == agent.next_wake() > world.now
     assert woken.tree.records["/vm/a"].fails == agent.tree.records["/vm/a"].fails == 4
     assert woken.take() == []
+
+
+def test_what_could_not_be_deployed_anew_can_be_undeployed(world, hand, node):
+    hand.want(node, [machine(), entry("/vm/a", "A", "deployed-stopped", d=RECIPE)])
+    world.run(1000)
+    node.outcome = lambda request: ("failed", "no") if request["step"] == "deploy" else ("done", "")
+    hand.want(node, [machine(), entry("/vm/a", "A", "deployed-stopped", d=NEWER)])
+    world.run(1000)
+    told = hand.haves["n1"]["i"]["/vm/a"]
+    assert (told["s"], told["d"]) == ("deployed-stopped", RECIPE)
+    assert told["p"][:2] == ["failed", "deploy: no"]
+
+    hand.want(node, [machine(), entry("/vm/a", "A", "not-deployed", d=NEWER)])
+    world.run(1000)
+    assert node.ran()[-1] == "/vm/a undeploy"
+    assert hand.haves["n1"]["i"]["/vm/a"]["s"] == "not-deployed"
