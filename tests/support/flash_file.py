@@ -1,44 +1,52 @@
-"""Runs under MicroPython: a file as the flash in which a board has its file system."""
+"""Runs under MicroPython: a file as the flash in which a board has its file system.
+
+Firmware does this in C. So that it takes hardly more memory here, all names are such that
+MicroPython knows them already.
+"""
 
 import os
 
 import vfs
+from micropython import const
 
-BLOCK = 4096
-EMPTY = b"\xff" * 32
+_BLOCK = const(4096)
+_ERASED = const(b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff")
 
 
-class Flash:
+class partition:  # noqa: N801
     def __init__(self, path):
-        self._blocks = os.stat(path)[6] // BLOCK
-        self._file = open(path, "r+b")
+        self.count = os.stat(path)[6] // _BLOCK
+        self.file = open(path, "r+b")
 
-    def readblocks(self, number, buffer, offset=0):
-        self._file.seek(number * BLOCK + offset)
-        self._file.readinto(buffer)
+    def readblocks(self, index, buffer, off=0):
+        self.file.seek(index * _BLOCK + off)
+        self.file.readinto(buffer)
 
-    def writeblocks(self, number, buffer, offset=0):
-        self._file.seek(number * BLOCK + offset)
-        self._file.write(buffer)
+    def writeblocks(self, index, buffer, off=0):
+        self.file.seek(index * _BLOCK + off)
+        self.file.write(buffer)
 
-    def ioctl(self, request, argument):
+    def ioctl(self, request, index):
         if request == 4:
-            return self._blocks
+            return self.count
         if request == 5:
-            return BLOCK
+            return _BLOCK
         if request == 6:
-            # To erase takes a board no memory.
-            self._file.seek(argument * BLOCK)
-            for _ in range(BLOCK // 32):
-                self._file.write(EMPTY)
+            self.file.seek(index * _BLOCK)
+            for _ in range(_BLOCK // 16):
+                self.file.write(_ERASED)
         return 0
 
 
-def boot(path, read_size, prog_size):
-    """Mount the file as a board's only file system, and run its main.py."""
-    files = vfs.VfsLfs2(Flash(path), readsize=int(read_size), progsize=int(prog_size))
+def run(path, read, write):
+    """Mount the file as a board's only file system, and run its main.py.
+
+    The file system reads and writes at least so many bytes.
+    """
+    file = vfs.VfsLfs2(partition(path), readsize=int(read), progsize=int(write))
     vfs.umount("/")
-    vfs.mount(files, "/")
+    vfs.mount(file, "/")
     os.chdir("/")
-    with open("main.py") as main:
-        exec(main.read(), {"__name__": "__main__"})
+    with open("main.py") as file:
+        code = compile(file.read(), "main.py", "exec")
+    exec(code, {"__name__": "__main__"})

