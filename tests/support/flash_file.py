@@ -13,7 +13,7 @@ _BLOCK = const(4096)
 _ERASED = const(b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff")
 
 
-class partition:  # noqa: N801
+class partition:
     def __init__(self, path):
         self.count = os.stat(path)[6] // _BLOCK
         self.file = open(path, "r+b")
