@@ -119,6 +119,8 @@ class Machines:
         else:
             node_id = self._identity.new_id(self._world)
             node = Node(node_id, self._identity.new_key(), target, app, root)
+            # It will report by itself once it is there: nobody has to ask it.
+            node.heard = self._world.now
         root.node = self._world.nodes[node.id] = node
         self._wants.providers.refresh(node)
         self._outbox.store_node(node)
