@@ -15,6 +15,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from sqlalchemy import (
     select,
     text,
 )
+from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
@@ -376,16 +378,17 @@ class Store:
             self._add_events(connection, events)
 
     def _upsert(self, connection: Connection, name: str, whats: Sequence[tuple[Any, Any]]) -> None:
-        """Write the rows of (key, what), some at a time: SQLAlchemy copies what it is given."""
-        table = TABLES[name]
-        statement = insert(table)
-        others = {c.name: statement.excluded[c.name] for c in table.columns if not c.primary_key}
-        upsert = statement.on_conflict_do_update(
-            index_elements=list(table.primary_key), set_=others
-        )
+        """Write the rows of (key, what), which are made some at a time."""
+        statement, columns, packed = _upsert_of(name)
         for first in range(0, len(whats), _WRITTEN_AT_ONCE):
-            some = whats[first : first + _WRITTEN_AT_ONCE]
-            connection.execute(upsert, [rows.of(key, what) for key, what in some])
+            values = []
+            for key, what in whats[first : first + _WRITTEN_AT_ONCE]:
+                row = rows.of(key, what)
+                one = [row[column] for column in columns]
+                for place in packed:
+                    one[place] = msgpack.packb(one[place])
+                values.append(tuple(one))
+            connection.exec_driver_sql(statement, values)
 
     def _delete(self, connection: Connection, name: str, keys: Sequence[Any]) -> None:
         if not keys:
@@ -469,6 +472,27 @@ class Store:
             raise StoreError(f"cannot {verb} {self.path}: {_reason(error)}") from error
         except OSError as error:
             raise StoreError(f"cannot {verb} {self.path}: {error.strerror}") from error
+
+
+@cache
+def _upsert_of(name: str) -> tuple[str, list[str], list[int]]:
+    """Return a statement, the columns in its order, and which of them are packed.
+
+    SQLAlchemy would go through all columns of all rows several times, which takes longer than
+    writing them.
+    """
+    table = TABLES[name]
+    made = insert(table)
+    others = {c.name: made.excluded[c.name] for c in table.columns if not c.primary_key}
+    keys = list(table.primary_key)
+    compiled = made.on_conflict_do_update(index_elements=keys, set_=others).compile(
+        dialect=sqlite_dialect()
+    )
+    columns = list(compiled.positiontup or ())
+    packed = [
+        place for place, column in enumerate(columns) if type(table.c[column].type) is _Packed
+    ]
+    return str(compiled), columns, packed
 
 
 _HINTS = {
