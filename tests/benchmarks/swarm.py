@@ -8,6 +8,8 @@ broker takes: it answers what the agents' cores need and checks nothing.
 Lines of JSON on the Unix socket, from `swarm_target`, are the settings of one node each.
 """
 
+import gc
+import heapq
 import json
 import os
 import random
@@ -20,7 +22,8 @@ from fieldconf_microagent import codec, settings, topics
 from fieldconf_microagent.agent import Agent
 
 _INSTALLERS = ["logger", "python", "script"]
-_TICK_S = 1.0
+_LONGEST_WAIT_S = 1.0
+_OUT = select.EPOLLOUT
 
 
 def text(value):
@@ -74,6 +77,9 @@ class Node:
         self.data, self.out = bytearray(), bytearray()
         self.slots = {}
         self.number = 0
+        #: When its core is to be called, and what its socket is watched for.
+        self.wake = None
+        self.mask = select.EPOLLIN | _OUT
         self.socket = socket.socket()
         self.socket.setblocking(False)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -191,6 +197,7 @@ class Swarm:
 
     def __init__(self, path):
         self.nodes = {}
+        self.due = []
         self.poll = select.epoll()
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(path)
@@ -202,18 +209,21 @@ class Swarm:
 
     def run(self):
         """Go on until whoever sends nodes hangs up."""
-        ticked = time.monotonic()
+        source = self.source.fileno()
         while True:
-            for file, mask in self.poll.poll(_TICK_S):
-                now = time.monotonic_ns() // 1_000_000
-                if file == self.source.fileno():
-                    if not self._take(now):
-                        return
-                else:
-                    self._serve(file, mask, now)
-            if time.monotonic() > ticked + _TICK_S:
-                ticked = time.monotonic()
-                self._tick(int(ticked * 1000))
+            ready = self.poll.poll(self._wait_s())
+            now = _now_ms()
+            for file, mask in ready:
+                if file != source:
+                    self._serve(self.nodes[file], mask, now)
+                elif not self._take(now):
+                    return
+            self._tick(now)
+
+    def _wait_s(self):
+        if not self.due:
+            return _LONGEST_WAIT_S
+        return min(max(0, self.due[0][0] - _now_ms()) / 1000, _LONGEST_WAIT_S)
 
     def _take(self, now):
         data = self.source.recv(1 << 16)
@@ -223,29 +233,44 @@ class Swarm:
             self.nodes[node.socket.fileno()] = node
             node.agent.take()
             # Writable tells that the connection is made.
-            self.poll.register(node.socket, select.EPOLLIN | select.EPOLLOUT)
+            self.poll.register(node.socket, node.mask)
         return bool(data)
 
-    def _serve(self, file, mask, now):
-        node = self.nodes[file]
-        if mask & ~select.EPOLLOUT and not node.read(now):
+    def _serve(self, node, mask, now):
+        if mask & ~_OUT and not node.read(now):
             raise RuntimeError(f"{node.known['node']} lost its connection")
-        self._flush(file, node)
+        self._go_on(node)
 
-    def _flush(self, file, node):
-        more = select.EPOLLOUT if node.flush() else 0
-        self.poll.modify(file, select.EPOLLIN | more)
+    def _go_on(self, node):
+        """Write what a node has to say, and note when it is to be called again."""
+        mask = select.EPOLLIN | _OUT if node.flush() else select.EPOLLIN
+        if mask != node.mask:
+            node.mask = mask
+            self.poll.modify(node.socket, mask)
+        wake = node.agent.next_wake()
+        if wake != node.wake:
+            node.wake = wake
+            if wake is not None:
+                heapq.heappush(self.due, (wake, node.socket.fileno()))
 
     def _tick(self, now):
-        for file, node in self.nodes.items():
-            wake = node.agent.next_wake()
-            if wake is not None and wake <= now:
+        while self.due and self.due[0][0] <= now:
+            wake, file = heapq.heappop(self.due)
+            node = self.nodes[file]
+            if wake == node.wake:
+                node.wake = None
                 node.agent.tick(now)
                 node.settle(now)
-                self._flush(file, node)
+                self._go_on(node)
+
+
+def _now_ms():
+    return time.monotonic_ns() // 1_000_000
 
 
 if __name__ == "__main__":
+    # Nothing here goes in circles for long, and thousands of nodes take long to look through.
+    gc.disable()
     try:
         Swarm(sys.argv[1]).run()
     except BaseException as error:  # told, but its thousands of sockets need no clean-up
