@@ -160,7 +160,8 @@ class Changes:
         return list(found.values())
 
     def _pending(self, change: Change) -> bool:
-        return any(not instance.is_settled() for instance in self._concerned(change))
+        # What was begun last is done last, most of the time.
+        return any(not instance.is_settled() for instance in reversed(self._concerned(change)))
 
     def show(self, change_id: str) -> dict[str, Any]:
         """Return one change as `Fleet.change` describes it."""
