@@ -38,6 +38,7 @@ from .model import (
 )
 from .orders import Orders
 from .outbox import Outbox
+from .rows import LATE_MS
 from .timers import Timers
 from .wants import Wants
 
@@ -81,6 +82,8 @@ class Machines:
         self._identity = identity
         # Id of a node → those nested in it that wait for it.
         self._waiting: dict[str, dict[str, Node]] = {}
+        # Nodes whose rows may lag behind.
+        self._late: dict[str, Node] = {}
         # Scoped instances that no enrolled machine fits at present → their application.
         self._unclaimed: dict[Instance, Application] = {}
 
@@ -196,6 +199,19 @@ class Machines:
         else:
             self.advance(node)
 
+    def store_late(self, node: Node) -> None:
+        """Have the row of a node written with its next change, or in a while."""
+        self._late[node.id] = node
+        self._timers.set_earliest("late", self._world.now + LATE_MS)
+        self._world.touch(node.app, node.root)
+
+    def write_late(self) -> None:
+        """Bring the rows of all nodes up to date."""
+        for node in self._late.values():
+            if node.id in self._world.nodes:
+                self._outbox.store_node(node)
+        self._late = {}
+
     # -- what happened
 
     def on_have(self, node: Node) -> None:
@@ -227,7 +243,7 @@ class Machines:
             node.phase = UP
             node.tries = 0
             node.root.problem = None
-            self._outbox.store_node(node)
+            self.store_late(node)
         elif outcome == "missing":
             self._target_missing(node)
         elif outcome == "destroyed" and node.phase == DESTROYING:

@@ -25,7 +25,6 @@ from .machines import Machines
 from .model import Instance, Node, World
 from .orders import Orders
 from .outbox import Outbox
-from .rows import SEEN_LAG_MS
 from .timers import Timers
 from .wants import Wants
 
@@ -60,7 +59,6 @@ class Reports:
         self._timers = timers
         self._domain = domain
         self._wall = wall
-        self._lagging: dict[str, Node] = {}  # nodes whose row has an older triple
         self._shared: dict[Any, Any] = {}  # equal values of many nodes, once
 
     # -- have
@@ -93,18 +91,10 @@ class Reports:
         if triple[:2] != node.seen[:2]:
             self._outbox.store_node(node)
         else:
-            self._lagging[node.id] = node
-            self._timers.set_earliest("seen", self._world.now + SEEN_LAG_MS)
+            self._machines.store_late(node)
         node.seen = triple
         node.fresh = True
         node.heard = self._world.now
-
-    def write_triples(self) -> None:
-        """Bring the rows of all nodes up to date."""
-        for node in self._lagging.values():
-            if node.id in self._world.nodes:
-                self._outbox.store_node(node)
-        self._lagging = {}
 
     def _note_info(self, node: Node, have: dict[str, Any]) -> None:
         found, node.memory, address = messages.about(have["n"])
