@@ -85,6 +85,7 @@ def test_a_new_node_is_deploying_until_it_says_hello():
     desk.arrive("/lb")
 
     assert desk.state("/lb") == "deployed-started"
+    desk.pass_time(1000)
     assert desk.rows["nodes", desk.node_id("/lb")]["phase"] == "up"
 
 

@@ -85,6 +85,7 @@ def test_a_have_of_a_newer_boot_counts(desk):
     desk.have(desk.node("/lb"), instances=STOPPED, boot=2, seq=0)
 
     assert desk.state("/lb/lb") == "deployed-stopped"
+    desk.pass_time(1000)
     assert desk.rows["nodes", desk.node_id("/lb")]["seen"] == (1, 2, 0)
 
 

@@ -194,7 +194,7 @@ class Desk:
         return self.have(node)
 
     def settle(self, app="shop"):
-        """Let every node do all that is wanted, until nothing is new."""
+        """Let every node do all that is wanted, until nothing is new and all is on disk."""
         for _ in range(6):
             for node in list(self.fleet.world.nodes.values()):
                 if node.app.name == app and node.phase != "waiting" and not node.doomed:
@@ -202,6 +202,7 @@ class Desk:
                     if not node.online:
                         self.live(node)
                     self.have(node)
+        self.pass_time(1000)
 
     def did(self, node, order, status="ok", result=None, boot=1):
         sealed = envelope.seal(node.key, node.id, "did", codec.pack([order, boot, status, result]))

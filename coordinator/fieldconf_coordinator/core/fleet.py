@@ -133,7 +133,7 @@ class Fleet:
             "report": self._report,
             "overdue": self._overdue,
             "look": self._changes.look,
-            "late": machines.write_late,
+            "late": self._reports.write_late,
             "silence": self._reports.watch,
             "claim": machines.claim_again,
             "more": lambda: None,  # the next batch is what it is about

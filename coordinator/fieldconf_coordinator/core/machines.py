@@ -38,7 +38,7 @@ from .model import (
 )
 from .orders import Orders
 from .outbox import Outbox
-from .rows import LATE_MS
+from .rows import SOON_MS
 from .timers import Timers
 from .wants import Wants
 
@@ -199,10 +199,10 @@ class Machines:
         else:
             self.advance(node)
 
-    def store_late(self, node: Node) -> None:
-        """Have the row of a node written with its next change, or in a while."""
+    def store_late(self, node: Node, within_ms: int = SOON_MS) -> None:
+        """Have the row of a node written with its next change, or after a while."""
         self._late[node.id] = node
-        self._timers.set_earliest("late", self._world.now + LATE_MS)
+        self._timers.set_earliest("late", self._world.now + within_ms)
         self._world.touch(node.app, node.root)
 
     def write_late(self) -> None:
@@ -223,7 +223,7 @@ class Machines:
         elif node.phase == CREATING:
             node.phase = UP
             node.tries = 0
-            self._outbox.store_node(node)
+            self.store_late(node)
         waiting = self._waiting.pop(node.id, None)
         if waiting:
             for nested in waiting.values():

@@ -25,6 +25,7 @@ from .machines import Machines
 from .model import Instance, Node, World
 from .orders import Orders
 from .outbox import Outbox
+from .rows import LATE_MS, SOON_MS
 from .timers import Timers
 from .wants import Wants
 
@@ -59,6 +60,7 @@ class Reports:
         self._timers = timers
         self._domain = domain
         self._wall = wall
+        self._learnt: dict[str, Node] = {}  # nodes of which it is not on disk yet what they are
         self._shared: dict[Any, Any] = {}  # equal values of many nodes, once
 
     # -- have
@@ -88,20 +90,26 @@ class Reports:
         self._world.touch(node.app, node.root)
 
     def _note_triple(self, node: Node, triple: tuple[int, int, int]) -> None:
-        if triple[:2] != node.seen[:2]:
-            self._outbox.store_node(node)
-        else:
-            self._machines.store_late(node)
+        self._machines.store_late(node, SOON_MS if triple[:2] != node.seen[:2] else LATE_MS)
         node.seen = triple
         node.fresh = True
         node.heard = self._world.now
+
+    def write_late(self) -> None:
+        """Bring on disk what nodes have said of themselves."""
+        self._machines.write_late()
+        for node in self._learnt.values():
+            if node.id in self._world.nodes:
+                remember(self._outbox, node, self._wall())
+        self._learnt = {}
 
     def _note_info(self, node: Node, have: dict[str, Any]) -> None:
         found, node.memory, address = messages.about(have["n"])
         if (found, address) != (node.info, node.address):
             node.info = self._once(found)
             node.address = address
-            remember(self._outbox, node, self._wall())
+            self._learnt[node.id] = node
+            self._timers.set_earliest("late", self._world.now + SOON_MS)
         refused = have.get("r")
         refused = refused[:1000] if type(refused) is str else None
         if refused and refused != node.refused:
@@ -165,9 +173,11 @@ class Reports:
         """Tell whether what this node says does not count, since it is two machines."""
 
         def changed(text: str | None) -> None:
-            if text is not None:
+            if text is None:
+                self._machines.store_late(node)
+            else:
+                self._outbox.store_node(node)
                 self._event("duplicate", text, node)
-            self._outbox.store_node(node)
 
         return triple[0] < node.enrolment or is_duplicate(node, mark, triple, changed)
 

@@ -7,10 +7,11 @@ A row is a dictionary of None, bool, int, str, bytes, and sequences and dictiona
 of which the core goes on using: nobody may change them. What is reported by nodes is not in it:
 haves are asked for again after a start.
 
-The triple of the newest have, and that a machine was made, are written along with other changes of
-a node and at most every `LATE_MS`, so they may lag behind. That is harmless: with an older triple
-the coordinator would take in, after a restart, a have that it had already seen; it is genuine, and
-the node is asked for a newer one at every start. And a machine that is made again is found instead.
+What nodes and targets tell is written along with other changes of a node, after `SOON_MS`, or after
+`LATE_MS` where it is no more than the next triple. So thousands of reports cost a few commits, and
+no report waits for the disk; and rows may lag behind. That is harmless: with an older triple the
+coordinator would take in, after a restart, a have that it had already seen; it is genuine, and the
+node is asked for a newer one at every start. And a machine that is made again is found instead.
 
 Strings that many rows have in common are interned: there may be tens of thousands.
 """
@@ -23,6 +24,7 @@ from fieldconf_dsl.model import Template
 
 from .model import Application, Enrolled, Instance, Kind, Node
 
+SOON_MS = 1_000
 LATE_MS = 60_000
 
 
