@@ -211,6 +211,10 @@ class Fleet:
             else:
                 self._due[str(key)]()
 
+    def write_late(self) -> None:
+        """Bring on disk what may lag behind: the process ends."""
+        self._reports.write_late()
+
     def next_wake(self) -> int | None:
         """Return when `tick` has to be called, or None."""
         return self._timers.next()

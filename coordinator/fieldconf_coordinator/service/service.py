@@ -223,6 +223,8 @@ class Service:
             self._stopping = self._closed = True
         for request in self._waiting():
             _give(request, _STOPPING)
+        self.fleet.write_late()
+        self._commit([*self._unsaved, *self._rows, *self.fleet.take()], True)
         if not self.fleet.world.nodes:
             self.link.release()
         self.link.close()
