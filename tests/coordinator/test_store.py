@@ -101,6 +101,16 @@ def test_a_batch_is_written_whole_or_not_at_all(store):
     assert [row["id"] for row in loaded(store)["changes"]] == ["1"]
 
 
+def test_what_is_committed_is_synced_to_the_disk(store):
+    with store._engine.connect() as connection:
+        told = {
+            name: connection.execute(sqlalchemy.text(f"PRAGMA {name}")).scalar()
+            for name in ("journal_mode", "synchronous")
+        }
+
+    assert told == {"journal_mode": "wal", "synchronous": 2}, "2 stands for FULL"
+
+
 def test_a_full_disk_is_told_and_leaves_the_last_good_state(store):
     store.commit([put(1)])
     with store._engine.connect() as connection:
