@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from . import errors
 from .build import build_graph
 from .errors import Place, Problem, has_severe, in_order, problem
+from .files import refuse_special
 from .loader import gather, load_template, read_source
 from .puppet import judge_syntax
 from .syntax import GRAPH
@@ -63,6 +65,7 @@ def _check_path(path: Path) -> list[Problem]:
     if path.suffix == ".graph":
         return _check_graph(path)
     if path.suffix == ".instances":
+        refuse_special(path)
         return read_source(path.read_bytes(), str(path)).problems
     path.stat()
     raise NotOurs(f"cannot check {path}: expected a folder, a .zip, a .graph or an .instances")
@@ -72,12 +75,13 @@ def _check_graph(path: Path) -> list[Problem]:
     folder = path.parent
 
     def read(name: str) -> bytes | None:
+        file = folder / name
         try:
-            return (folder / name).read_bytes()
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
+            return file.read_bytes() if stat.S_ISREG(file.stat().st_mode) else None
+        except (FileNotFoundError, NotADirectoryError, ValueError):
             return None
 
-    path.stat()
+    refuse_special(path)
     gathered = gather(path.name, read, GRAPH)
 
     def shown(found: Problem) -> Problem:
@@ -111,6 +115,7 @@ def format_paths(paths: Iterable[str | Path], check_only: bool = False) -> list[
     problems: list[Problem] = []
     results: list[tuple[Path, bytes, bytes]] = []
     for path in (file for given in map(Path, paths) for file in _sources(given)):
+        refuse_special(path)
         before = path.read_bytes()
         try:
             text = before.decode("utf-8-sig")

@@ -7,6 +7,7 @@ are refused before anything is used.
 
 from __future__ import annotations
 
+import errno
 import functools
 import os
 import stat
@@ -122,6 +123,17 @@ def _add_file(tree: Tree, root: Path, real_root: Path, path: Path) -> int:
         tree._refuse("FC_LIMIT_EXCEEDED", what)
     tree._add(name, RecipeFile(name, _mode(info.st_mode), functools.partial(_read_file, real)))
     return info.st_size
+
+
+def refuse_special(path: Path) -> None:
+    """Refuse what is neither a file nor a folder: who reads a pipe may wait for ever.
+
+    Raises:
+        OSError: it is such, or there is nothing.
+    """
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise OSError(errno.EINVAL, "it is no file but a pipe, a socket or a device", str(path))
 
 
 def _read_file(path: Path) -> bytes:

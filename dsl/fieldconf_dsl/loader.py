@@ -22,7 +22,7 @@ from .build_instances import BuiltInstances, build_instances
 from .check_model import check_model
 from .descriptor import Descriptor, read_descriptor
 from .errors import Place, Problem, has_severe, in_order, problem, quoted
-from .files import MAX_SOURCE, Tree, open_folder, open_zip
+from .files import MAX_SOURCE, Tree, open_folder, open_zip, refuse_special
 from .model import Component, Graph, RecipeFile, Template
 from .names import plain_name
 from .parser import parse
@@ -57,7 +57,7 @@ def load_template(path: str | Path) -> Loaded:
         OSError: there is nothing at `path`, or it cannot be read.
     """
     path = Path(path)
-    path.stat()
+    refuse_special(path)
     tree = open_folder(path) if path.is_dir() else open_zip(path)
     if tree.problems:
         shown = str(path)

@@ -3,8 +3,12 @@
 # ruff: noqa: E501 (tables are read across)
 
 import json
+import os
+import threading
 
-from fieldconf_dsl.check import check_paths
+import pytest
+
+from fieldconf_dsl.check import check_paths, format_paths
 from fieldconf_dsl.errors import in_order, problem
 
 
@@ -64,6 +68,43 @@ def test_what_cannot_be_checked_is_told_apart(tmp_path):
     assert [words.partition(str(tmp_path))[0] for words in could_not_run] == [
         "cannot check ", "cannot read ", "cannot read ",
     ]  # fmt: skip
+
+
+@pytest.fixture
+def pipe(tmp_path):
+    """Return what makes a pipe; it ends by itself, so that who waits for it by mistake fails."""
+
+    def made(name):
+        os.mkfifo(tmp_path / name)
+        writer = os.open(tmp_path / name, os.O_RDWR | os.O_NONBLOCK)
+        timers.append(threading.Timer(0.2, os.close, [writer]))
+        timers[-1].start()
+        return tmp_path / name
+
+    timers = []
+    yield made
+    for timer in timers:
+        timer.join()
+
+
+@pytest.mark.parametrize("name", ["x.graph", "x.instances", "x.zip"])
+def test_a_pipe_is_refused_and_not_waited_for(pipe, name):
+    path = pipe(name)
+    said = "it is no file but a pipe, a socket or a device"
+
+    assert check_paths([path]) == ([], [f"cannot read {path}: {said}"])
+    if name != "x.zip":
+        with pytest.raises(OSError, match=said):
+            format_paths([path])
+
+
+def test_a_pipe_cannot_be_imported(pipe, tmp_path):
+    pipe("piped.graph")
+    (tmp_path / "main.graph").write_text("import piped.graph;")
+
+    problems, _ = check_paths([tmp_path / "main.graph"])
+
+    assert codes(problems) == ["CO_UNREACHABLE_FILE"]
 
 
 def test_parse_and_model_errors_of_a_file_come_together(check_text):
