@@ -148,7 +148,14 @@ class Tree:
         if installer not in self.offers and not self.simulates(record):
             record.problem = ["refused", self._why_not(installer), False]
             return None
-        return "deploy" if _has_place(record) and self.ready(record.wanted_digest()) else None
+        return "deploy" if self._may_deploy(record) else None
+
+    def _may_deploy(self, record: Record) -> bool:
+        """Tell whether its recipe is here and what is above it deployed, not just being so anew."""
+        above = record.parent
+        return self.ready(record.wanted_digest()) and (
+            above is None or states.is_deployed(above.state)
+        )
 
     def _why_not(self, installer: str) -> str:
         if installer in self.lacking:
@@ -161,7 +168,7 @@ class Tree:
             busy = any(c.step or c.state != states.NOT_DEPLOYED for c in record.children)
             return None if busy else "undeploy"
         if self._new_digest(record) or record.redo == "deploy":
-            return "deploy" if _has_place(record) else None
+            return "deploy" if self._may_deploy(record) else None
         if target == states.STOPPED:
             event, there = "stop", states.STOPPED
         elif record.parent and (record.parent.must or record.parent.state != states.STARTED):
@@ -186,8 +193,3 @@ class Tree:
             if self._may_check(record):
                 times.append(record.check_at)
         return min(times) if times else None
-
-
-def _has_place(record: Record) -> bool:
-    """Tell whether what is above an instance is deployed, and not just being deployed anew."""
-    return record.parent is None or states.is_deployed(record.parent.state)
