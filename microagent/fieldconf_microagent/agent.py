@@ -340,6 +340,7 @@ class Agent:
         want = self.want
         self.imports.lost_after = want.get("lost", 0)
         self.imports.set_providers(self.now, want.get("prov", {}))
+        former = [(record, goal(record)) for record in self.tree.order]
         named = set()
         for entry in want["i"]:
             named.add(entry["p"])
@@ -347,8 +348,6 @@ class Agent:
             if record is None:
                 self.tree.put(Record(entry))
             elif record.entry != entry or record.leaving:
-                if record.entry["w"] != entry["w"] and not record.gave_up_stop():
-                    record.problem = None  # of what is not wished any more
                 if record.entry["x"] != entry["x"] and record.state in _RUNNING:
                     record.redo = "update"  # it was started with others
                 record.entry, record.leaving = entry, False
@@ -358,6 +357,7 @@ class Agent:
         for record in self.tree.order:
             if record.path not in named:
                 record.leaving = True
+        _begin_what_is_wished_anew(former)
         self.dirty.update(self.exports.adopt(want["app"], want["pub"]))
         self._cache.clear()
 
@@ -536,3 +536,12 @@ class Agent:
                 "answers": self.answers,
             }
         )
+
+
+def _begin_what_is_wished_anew(former: "list[tuple[Record, str]]") -> None:
+    """Drop problems of what is not wished any more, by an instance or by what is above it."""
+    for record, before in former:
+        if goal(record) != before:
+            record.begin_anew()
+            if not record.gave_up_stop():
+                record.problem = None
