@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 _PULSE_MS = const(300000)
-# A step is told of when it takes longer; so one that is over at once costs one have, not two.
+# What will be otherwise in a moment is not told: a step that has begun, a want, imports or a recipe
+# that are about to come. So a node that comes and starts at once costs one have, not three.
 _UNSTABLE_MS = const(50)
 # States in which an instance runs with the values that it was started with.
 _RUNNING = (states.STARTING, states.STARTED)
@@ -96,7 +97,7 @@ class Agent:
         self.subscribed: "set[str]" = set()
         self.answers: "list[list[Any]]" = []
         self.pulse_at = 0
-        self._have_at: "int | None" = None  # when to tell of a step that takes its time
+        self._have_at: "int | None" = None  # before then there is no have, and no live
         self.changed = self.due = False
         self.effects: "list[tuple[Any, ...]]" = []
         self.want_topic, self.have_topic, self.live_topic = (
@@ -140,6 +141,8 @@ class Agent:
             self.ready = True
             self.dirty.update(self.exports.published)
             self.dirty.update((self.have_topic, self.live_topic))
+            if not self.version:
+                self._have_at = now + _UNSTABLE_MS
             self.pulse_at = now
 
     def on_message(self, now: int, topic: str, payload: bytes) -> None:
@@ -208,10 +211,10 @@ class Agent:
         for app, prefix, node in self.imports.tick(now):
             ask = codec.pack([app, prefix])
             self.effects.append(("publish", topics.topic(self.d, node, "ask"), ask, 1, False, None))
-        if self._have_at is not None and now >= self._have_at:
-            self._have_at = None
-            self.dirty.add(self.have_topic)
-        if self.ready and now >= self.pulse_at:
+        if self._have_at is not None:
+            if now >= self._have_at:
+                self._have_at = None
+        elif self.ready and now >= self.pulse_at:
             self.pulse_at = now + int(self.settings.get("pulse", _PULSE_MS))
             pulse = codec.pack(self.triple + [self.version])
             self.effects.append(
@@ -236,7 +239,7 @@ class Agent:
             None if self.steps.is_full() else self.tree.next_wake(),
             self.exports.next_wake(self.now),
         ]
-        if self.ready:
+        if self.ready and self._have_at is None:
             times.append(self.pulse_at)
         known = [time for time in times if time is not None]
         return min(known) if known else None
@@ -423,8 +426,10 @@ class Agent:
         report = self._instances()
         if report != self.report:
             self.report = report
-            if all(states.is_stable(report[path]["s"]) for path in report):
-                self.dirty.add(self.have_topic)
+            self.dirty.add(self.have_topic)
+            stable = all(states.is_stable(report[path]["s"]) for path in report)
+            if stable and not self.imports.asks and self.recipes.issuperset(self.needed or ()):
+                self._have_at = None
             elif self._have_at is None:
                 self._have_at = self.now + _UNSTABLE_MS
 
@@ -463,10 +468,9 @@ class Agent:
 
     def _flush(self) -> None:
         """Send every document that is due and whose predecessor has been acknowledged."""
-        for topic in sorted(self.dirty - {self.have_topic, self.live_topic}) + [
-            self.have_topic,
-            self.live_topic,
-        ]:
+        last = [self.have_topic, self.live_topic]
+        due = sorted(self.dirty.difference(last))
+        for topic in due if self._have_at is not None else due + last:
             if topic in self.dirty and topic not in self._inflight:
                 self.dirty.discard(topic)
                 self._inflight.add(topic)
@@ -476,7 +480,6 @@ class Agent:
         if topic == self.live_topic:
             return self._publish_live(True)
         if topic == self.have_topic:
-            self._have_at = None
             payload = self._build_have()
         else:
             self.triple[2] += 1

@@ -87,6 +87,37 @@ def test_an_instance_waits_for_its_import_and_is_told_its_values(world, hand):
     assert start["imports"] == {"Data": [["/vm2/data", {"ip": "10.0.0.2", "port": "5432"}]]}
 
 
+def test_a_node_that_comes_and_starts_at_once_tells_it_with_one_have(world, hand):
+    two = Node(world, "n2").start()
+    hand.want(two, [machine("/vm2"), data()], pub=["Data"])
+    world.run(1000)
+    one = Node(world, "n1")
+    prov = {"Data": [("app1", "Data", "n2")]}
+    hand.want(one, [machine(), web(d=RECIPE)], prov=prov)
+
+    one.start()
+    world.run(1000)
+
+    assert one.state("/vm/web") == states.STARTED
+    assert hand.haves["n1"]["i"]["/vm/web"]["s"] == states.STARTED
+    assert hand.haves["n1"]["s"] == 1
+
+
+def test_a_step_that_takes_its_time_is_told_of(world, hand, node):
+    node.duration = lambda request: 5000
+    hand.want(node, [machine(), entry("/vm/a", "A")])
+    world.run(500)
+
+    assert hand.haves["n1"]["i"]["/vm/a"]["s"] == states.DEPLOYING
+
+
+def test_a_node_without_a_want_reports_soon(world, hand, node):
+    world.run(500)
+
+    assert hand.haves["n1"]["v"] == 0
+    assert node.agent.next_wake() - world.now > 1000
+
+
 def test_a_lost_import_stops_and_its_return_starts(world, hand):
     one, two = pair(world, hand)
     world.run(1000)

@@ -155,9 +155,16 @@ class World:
         self.turn()
         self.turn(("up",))
         self.turn(("subscribed",))
+        self.without_want()
         self.turn(*[("acked", token) for token in range(1, self.link.tokens + 1)])
         self.journal.clear()
         return self
+
+    def without_want(self):
+        """Let the moment pass in which a new node waits for its want."""
+        self.clock.now += 50
+        self.turn()
+        self.turn()
 
     def kinds(self):
         named = ("publish", "save", "run", "write", "sync")
@@ -202,6 +209,7 @@ def test_documents_follow_the_acknowledged_subscription(world):
     assert ("publish", "fc/n1/have") not in world.kinds()
 
     world.turn(("subscribed",))
+    world.without_want()
 
     assert [kind for kind in world.kinds() if kind[0] == "publish"] == [
         ("publish", "fc/n1/have"),
