@@ -327,8 +327,11 @@ class Agent:
         # Rare: a board loads it each time.
         from . import verbs
 
-        verbs.carry_out(self, message)
-        compat.unload("verbs")
+        try:
+            verbs.carry_out(self, message)
+        finally:
+            # Also when it refuses: what it imports would hold the core in memory.
+            compat.unload("verbs")
 
     def do(self, verb: str, arguments: "list[Any]") -> "tuple[str, Any]":
         """Do what a request asks for; return how that went."""

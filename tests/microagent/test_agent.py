@@ -2,7 +2,7 @@
 
 import pytest
 
-from fieldconf_microagent import codec, napping, states, topics
+from fieldconf_microagent import codec, compat, napping, states, topics
 from support.world import DOMAIN, Hand, Node, World, entry, machine
 
 RECIPE = b"r" * 32
@@ -765,3 +765,11 @@ def test_what_could_not_be_deployed_anew_can_be_undeployed(world, hand, node):
     world.run(1000)
     assert node.ran()[-1] == "/vm/a undeploy"
     assert hand.haves["n1"]["i"]["/vm/a"]["s"] == "not-deployed"
+
+
+def test_what_was_loaded_for_a_request_goes_though_it_is_refused(node, monkeypatch):
+    gone = []
+    monkeypatch.setattr(compat, "unload", lambda *names: gone.extend(names))
+    node.agent.on_message(0, topics.topic(DOMAIN, "n1", "do"), b"not sealed by anybody")
+    assert node.agent.refused == 1
+    assert gone == ["verbs"]
