@@ -23,7 +23,7 @@ from .compat_rare import inflate
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from typing import BinaryIO
+    from typing import Any, BinaryIO
 
 FIRST_PAUSE = const(2000)
 LONGEST_PAUSE = const(60000)
@@ -143,6 +143,7 @@ class Fetcher:
         self._resting: "dict[bytes, tuple[int, int]]" = {}
         self._things: "dict[bytes, _Thing]" = {}
         self._current: "bytes | None" = None
+        self._left: "tuple[bytes | None, int]" = (None, 0)
         self._files: "list[manifest.File] | None" = None
         self._forget()
         compat.makedirs(self._recipes)
@@ -190,6 +191,17 @@ class Fetcher:
         self._now = now
         self._resting = {}
         self._more = True
+
+    def leave(self) -> "tuple[Any, ...]":
+        """Let go of every file, and return what another fetcher has to know to `go_on`."""
+        left = (self._wanted, self._resting, self._current, self._since)
+        self._guarded(self._sync)
+        self._forget()
+        return left
+
+    def go_on(self, left: "tuple[Any, ...]") -> None:
+        """Be as patient, after `want`, as the fetcher that has left."""
+        self._wanted, self._resting, self._left = left[0], left[1], left[2:]
 
     def collect(self, keep: "Iterable[bytes]") -> None:
         """Delete recipes, complete or not, that are neither in `keep` nor wanted."""
@@ -279,7 +291,9 @@ class Fetcher:
         self._unask()
         self._heard = self._now
         self._pause = min(2 * self._pause, LONGEST_PAUSE)
-        if self._pause > PATIENCE and self._current:
+        # By the clock as well: one that goes on where another left has short pauses again.
+        waited = max(self._pause, (self._now - self._since) // 2)
+        if waited > PATIENCE and self._current:
             self._news.append((self._current, "waiting for the coordinator to send the recipe"))
             if len(self._missing()) > 1:
                 self._wanted.remove(self._current)
@@ -387,7 +401,8 @@ class Fetcher:
         for digest in self._missing():
             if self._resting.get(digest, (0, 0))[0] <= self._now:
                 self._current = digest
-                self._since = self._now
+                self._since = self._left[1] if digest == self._left[0] else self._now
+                self._left = (None, 0)
                 return True
         return False
 

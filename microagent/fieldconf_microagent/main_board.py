@@ -118,12 +118,15 @@ class Recipes:
         self._wanted: "list[bytes]" = []
         # digest → what the core was told of it
         self._told: "dict[bytes, str | None]" = {}
-        self._up = self._pending = False
+        # What a fetcher that was let go of leaves to the next one.
+        self._left: "tuple[Any, ...] | None" = None
+        self._up = self._pending = self._tells = False
         self._rests = True
 
     def want(self, now: int, digests: "list[bytes]") -> None:
         self._wanted = digests
         self._told = {}
+        self._left = None
         self._pending = True
 
     def wipe(self) -> None:
@@ -140,6 +143,7 @@ class Recipes:
 
     def link(self, now: int, up: bool) -> None:
         self._up = up
+        self._left = None
         if self._fetcher:
             self._fetcher.link(now, up)
 
@@ -149,12 +153,16 @@ class Recipes:
     def rest(self, rests: bool) -> None:
         """Let go of everything in memory, or go on."""
         self._rests = rests
+        if rests and not self._tells:
+            # A core that is woken by something else may forget a problem: tell it once more.
+            self._told = {d: None for d in self._told if self._told[d] is None}
         if rests and self._fetcher:
-            self._fetcher.link(0, False)
+            self._left = self._fetcher.leave()
             self._let_go()
             self._pending = True
 
     def take(self) -> "tuple[list[bytes], list[tuple[bytes, str | None]]]":
+        self._tells = False
         if self._fetcher is None:
             return [], []
         gets, news = self._fetcher.take()
@@ -167,6 +175,7 @@ class Recipes:
             if self._told.get(digest, "") != problem:
                 self._told[digest] = problem
                 fresh.append((digest, problem))
+        self._tells = bool(fresh)
         if all(self.has(digest) for digest in self._wanted):
             self._let_go()
         return gets, fresh
@@ -186,6 +195,8 @@ class Recipes:
             self._fetcher = Fetcher(self._root, 2)
             self._fetcher.link(now, self._up)
             self._fetcher.want(now, self._wanted)
+            if self._left:
+                self._fetcher.go_on(self._left)
             self._fetcher.collect(self._wanted)
         elif self._fetcher:
             self._fetcher.tick(now)
