@@ -153,6 +153,8 @@ class Record:
     def _failed(self, now: int, step: str, outcome: str, detail: str, spread: float) -> None:
         kept = step == "deploy" and self.digest is not None
         self.state, _ = states.next_step(self.state, "kept" if kept else "failed")
+        if kept:
+            self.redo = "deploy"  # over what is half done, whichever recipe is wanted by then
         self.failed_step = step
         self.fails += 1
         self.retry_at = now + retry.pause_ms(self.fails, spread)

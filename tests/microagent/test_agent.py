@@ -773,3 +773,18 @@ def test_what_was_loaded_for_a_request_goes_though_it_is_refused(node, monkeypat
     node.agent.on_message(0, topics.topic(DOMAIN, "n1", "do"), b"not sealed by anybody")
     assert node.agent.refused == 1
     assert gone == ["verbs"]
+
+
+def test_what_failed_half_way_to_a_new_recipe_is_deployed_anew_on_the_way_back(world, hand, node):
+    hand.want(node, [machine(), entry("/vm/a", "A", "deployed-stopped", d=RECIPE)])
+    world.run(1000)
+    node.outcome = lambda request: ("failed", "no") if request["digest"] == NEWER else ("done", "")
+    hand.want(node, [machine(), entry("/vm/a", "A", "deployed-stopped", d=NEWER)])
+    world.run(1000)
+    node.steps.clear()
+
+    hand.want(node, [machine(), entry("/vm/a", "A", d=RECIPE)])
+    world.run(1000)
+    assert [(step["step"], step["digest"]) for step in node.steps] == [
+        ("deploy", RECIPE), ("start", RECIPE)
+    ]  # fmt: skip
