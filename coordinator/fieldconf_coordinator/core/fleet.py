@@ -227,6 +227,8 @@ class Fleet:
             self._timers.set_earliest("overdue", now + _OVERDUE_MS)
         if self._changes.running and any(a.moved for a in self.world.applications.values()):
             self._timers.set_earliest("look", now + _LOOK_MS)
+        if self._outbox.has_rows:
+            self._reports.write_late()
         effects = self._outbox.take()
         if self._outbox.is_full or self._wants.is_behind:
             self._timers.set_earliest("more", now)

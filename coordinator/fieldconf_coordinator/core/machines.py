@@ -200,7 +200,7 @@ class Machines:
             self.advance(node)
 
     def store_late(self, node: Node, within_ms: int = SOON_MS) -> None:
-        """Have the row of a node written with its next change, or after a while."""
+        """Have the row of a node written with the next commit, or after a while."""
         self._late[node.id] = node
         self._timers.set_earliest("late", self._world.now + within_ms)
         self._world.touch(node.app, node.root)

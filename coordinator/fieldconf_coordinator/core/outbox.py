@@ -81,6 +81,12 @@ class Outbox:
         self._calls.append((verb, node))
 
     @property
+    def has_rows(self) -> bool:
+        """Tell whether the next `take` is committed."""
+        mine = (self._applications, self._instances, self._nodes, self._enrolled, self._others)
+        return any(mine)
+
+    @property
     def is_full(self) -> bool:
         """Tell whether target calls are left for the next `take`."""
         return bool(self._calls)

@@ -7,9 +7,9 @@ A row is a dictionary of None, bool, int, str, bytes, and sequences and dictiona
 of which the core goes on using: nobody may change them. What is reported by nodes is not in it:
 haves are asked for again after a start.
 
-What nodes and targets tell is written along with other changes of a node, after `SOON_MS`, or after
-`LATE_MS` where it is no more than the next triple. So thousands of reports cost a few commits, and
-no report waits for the disk; and rows may lag behind. That is harmless: with an older triple the
+What nodes and targets tell is written along with the next commit; without one after `SOON_MS`, or
+after `LATE_MS` where it is no more than the next triple. So thousands of reports cost few commits,
+and none waits for the disk; and rows may lag behind. That is harmless: with an older triple the
 coordinator would take in, after a restart, a have that it had already seen; it is genuine, and the
 node is asked for a newer one at every start. And a machine that is made again is found instead.
 
