@@ -17,12 +17,16 @@ import select
 import socket
 import sys
 import time
+from collections import deque
 
 from fieldconf_microagent import codec, settings, topics
 from fieldconf_microagent.agent import Agent
 
 _INSTALLERS = ["logger", "python", "script"]
 _LONGEST_WAIT_S = 1.0
+# Connections that were not accepted yet: mosquitto lets 100 wait, and the system tries one more
+# only after a second. Machines would not start in the same millisecond.
+_CONNECTING = 40
 _OUT = select.EPOLLOUT
 
 
@@ -79,6 +83,7 @@ class Node:
         self.number = 0
         #: When its core is to be called, and what its socket is watched for.
         self.wake = None
+        self.is_accepted = False
         self.mask = select.EPOLLIN | _OUT
         self.socket = socket.socket()
         self.socket.setblocking(False)
@@ -130,6 +135,7 @@ class Node:
         if kind == 0x20:
             if body[1]:
                 raise RuntimeError(f"the broker refused {self.known['node']}: {body[1]}")
+            self.is_accepted = True
             self.agent.on_link(now, True)
         elif kind == 0x30:
             length = 2 + int.from_bytes(body[:2], "big")
@@ -198,6 +204,8 @@ class Swarm:
     def __init__(self, path):
         self.nodes = {}
         self.due = []
+        self.coming = deque()
+        self.connecting = set()
         self.poll = select.epoll()
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(path)
@@ -228,18 +236,26 @@ class Swarm:
     def _take(self, now):
         data = self.source.recv(1 << 16)
         *lines, self.lines = (self.lines + data).split(b"\n")
-        for line in lines:
-            node = Node(json.loads(line), now)
+        self.coming.extend(lines)
+        self._connect(now)
+        return bool(data)
+
+    def _connect(self, now):
+        while self.coming and len(self.connecting) < _CONNECTING:
+            node = Node(json.loads(self.coming.popleft()), now)
             self.nodes[node.socket.fileno()] = node
+            self.connecting.add(node)
             node.agent.take()
             # Writable tells that the connection is made.
             self.poll.register(node.socket, node.mask)
-        return bool(data)
 
     def _serve(self, node, mask, now):
         if mask & ~_OUT and not node.read(now):
             raise RuntimeError(f"{node.known['node']} lost its connection")
         self._go_on(node)
+        if node.is_accepted and node in self.connecting:
+            self.connecting.discard(node)
+            self._connect(now)
 
     def _go_on(self, node):
         """Write what a node has to say, and note when it is to be called again."""
