@@ -260,7 +260,11 @@ class Host:
         """Carry out everything in order; what stands behind a failed save waits for it."""
         while self.ended is None:
             if self.agent:
-                self._held.extend(self.agent.take())
+                new = self.agent.take()
+                if self._save_at and new and new[0][0] == "save":
+                    # In the place of what could not be saved, or they would fill the memory.
+                    self._held[0] = new.pop(0)
+                self._held.extend(new)
             if not self._held or (self._save_at and self.now_ms() < self._save_at):
                 return
             self._save_at = 0

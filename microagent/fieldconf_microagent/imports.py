@@ -108,7 +108,7 @@ class Imports:
             return
         items = {path: values for path, values in document[4]}
         if known and triple[:2] > known[0][:2]:
-            self.renewed = True
+            self.renewed = self.changed = True
         if not known or known[1] != items:
             self.changed = True
         self.values[key] = [triple, items]

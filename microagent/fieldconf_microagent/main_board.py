@@ -25,6 +25,8 @@ REFUSED = 2
 # A collection every so many bytes keeps together what stays. Without, it lies scattered all over
 # the heap when the first piece of 4 KiB wants to be held in one block.
 _COLLECT_EVERY = 2048
+# A full disk or a full memory may have room again.
+_AGAIN_MS = 60000
 
 
 def main(folder: str) -> int:
@@ -49,7 +51,7 @@ def _assembled(folder: str) -> "tuple[Host, Board | None]":
     """
     from . import startup
 
-    made = startup.assembled(folder, Recipes(folder), Steps, Bed, _log)
+    made = startup.assembled(folder, _log)
     compat.unload("assembling", "startup", "settings", "compat_rare")
     return made
 
@@ -122,12 +124,16 @@ class Recipes:
         self._left: "tuple[Any, ...] | None" = None
         self._up = self._pending = self._tells = False
         self._rests = True
+        # Why the fetcher could not even begin, until that is told; and when it tries again.
+        self._failed = ""
+        self._again_at = 0
 
     def want(self, now: int, digests: "list[bytes]") -> None:
         self._wanted = digests
         self._told = {}
         self._left = None
         self._pending = True
+        self._again_at = 0
 
     def wipe(self) -> None:
         """Leave nothing of any recipe or instance on the disk."""
@@ -163,12 +169,13 @@ class Recipes:
 
     def take(self) -> "tuple[list[bytes], list[tuple[bytes, str | None]]]":
         self._tells = False
-        if self._fetcher is None:
-            return [], []
-        gets, news = self._fetcher.take()
+        gets, news = self._fetcher.take() if self._fetcher else ([], [])
         for digest in self._wanted:
-            if self._fetcher.has(digest):
+            if self._failed:
+                news.append((digest, self._failed))
+            elif self._fetcher and self._fetcher.has(digest):
                 news.append((digest, None))
+        self._failed = ""
         fresh = []
         for digest, problem in news:
             # The core is woken for what it does not know only.
@@ -176,30 +183,38 @@ class Recipes:
                 self._told[digest] = problem
                 fresh.append((digest, problem))
         self._tells = bool(fresh)
-        if all(self.has(digest) for digest in self._wanted):
+        if self._fetcher and all(self.has(digest) for digest in self._wanted):
             self._let_go()
         return gets, fresh
 
     def next_wake(self) -> "int | None":
         if self._pending:
-            return None if self._rests else 0
+            return None if self._rests else self._again_at
         return self._fetcher.next_wake() if self._fetcher else None
 
     def tick(self, now: int) -> None:
         if self._pending:
-            self._pending = False
-            gc.collect()
-            from .fetch import Fetcher
-
-            # A window of two 4 KiB pieces: more would have to be held at once.
-            self._fetcher = Fetcher(self._root, 2)
-            self._fetcher.link(now, self._up)
-            self._fetcher.want(now, self._wanted)
-            if self._left:
-                self._fetcher.go_on(self._left)
-            self._fetcher.collect(self._wanted)
+            try:
+                self._begin(now)
+            except (OSError, MemoryError) as error:
+                self._let_go()
+                self._failed = str(error) or "the memory is full"
+                self._again_at = now + _AGAIN_MS
         elif self._fetcher:
             self._fetcher.tick(now)
+
+    def _begin(self, now: int) -> None:
+        gc.collect()
+        from .fetch import Fetcher
+
+        # A window of two 4 KiB pieces: more would have to be held at once.
+        self._fetcher = fetcher = Fetcher(self._root, 2)
+        fetcher.link(now, self._up)
+        fetcher.want(now, self._wanted)
+        if self._left:
+            fetcher.go_on(self._left)
+        fetcher.collect(self._wanted)
+        self._pending = False
 
     def on_put(self, now: int, digest: bytes, index: int, total: int, data: bytes) -> None:
         if self._fetcher:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .board import Board
-    from .main_board import Bed, Recipes, Steps
 
 INSTALLERS = ("logger", "python")
 
@@ -25,13 +24,7 @@ _LARGEST_WANT = const(16000)
 _SHARE = const(8)
 
 
-def assembled(
-    folder: str,
-    fetcher: "Recipes",
-    steps: "type[Steps]",
-    bed: "type[Bed]",
-    log: "Callable[[str, str], object]",
-) -> "tuple[Host, Board | None]":
+def assembled(folder: str, log: "Callable[[str, str], object]") -> "tuple[Host, Board | None]":
     """Return the agent with all its parts, and what tends the board; None on a desktop.
 
     Raises:
@@ -45,17 +38,8 @@ def assembled(
 
         board = Board(known, clock, log)
     link = _link(known, folder)
-    host = _host(
-        folder,
-        known,
-        link,
-        fetcher,
-        steps,
-        bed,
-        clock,
-        log,
-        _about(board, known.get("simulate") is True),
-    )
+    info = _about(board, known.get("simulate") is True)
+    host = _host(folder, known, link, clock, log, info)
     if board:
         board.attach(host, link)
     return host, board
@@ -95,13 +79,13 @@ def _host(
     folder: str,
     known: "dict[str, Any]",
     link: "Any",
-    fetcher: "Recipes",
-    steps: "type[Steps]",
-    bed: "type[Bed]",
     clock: compat.Clock,
     log: "Callable[[str, str], object]",
     info: "dict[str, Any]",
 ) -> Host:
+    # Not at the top: that module imports this one, in its turn.
+    from .main_board import Bed, Recipes, Steps
+
     store = Store(folder + "/state")
     agent = assemble(
         known,
@@ -115,19 +99,19 @@ def _host(
         most=info["max"],
         parallel=1,
     )
-    runner = steps(folder + "/data", link.wake)
+    recipes = Recipes(folder)
     # Nothing of this module is handed on, or all of it would stay in memory.
     return Host(
         agent,
         link,
-        runner,
-        fetcher,
+        Steps(folder + "/data", link.wake),
+        recipes,
         store,
         clock.now_ms,
         log,
-        fetcher.wipe,
+        recipes.wipe,
         compat.random_below,
-        bed(agent.settings, compat.random_below),
+        Bed(agent.settings, compat.random_below),
     )
 
 

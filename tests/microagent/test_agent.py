@@ -788,3 +788,19 @@ def test_what_failed_half_way_to_a_new_recipe_is_deployed_anew_on_the_way_back(w
     assert [(step["step"], step["digest"]) for step in node.steps] == [
         ("deploy", RECIPE), ("start", RECIPE)
     ]  # fmt: skip
+
+
+def test_a_step_that_failed_is_tried_at_once_when_its_provider_came_back(world, hand):
+    one, two = pair(world, hand)
+    one.outcome = lambda request: (
+        ("failed", "no luck") if request["step"] == "start" else ("done", "")
+    )
+    world.run(100_000)
+    one.outcome = lambda request: ("done", "")
+    one.steps.clear()
+    assert one.agent.next_wake() - world.now > 5000
+
+    two.kill()
+    two.start()
+    world.run(5000)
+    assert "/vm/web start" in one.ran()

@@ -405,3 +405,18 @@ def test_a_core_that_cannot_save_does_not_sleep():
     world.clock.now += 1000
     assert asleep(world)
     assert ("run", "deploy") in world.kinds()
+
+
+def test_while_the_state_cannot_be_saved_only_the_newest_is_kept(world):
+    world.connected()
+    world.store.full = True
+    for version in range(1, 20):
+        world.turn(world.want(v=version, i=ONE_INSTANCE))
+    assert [effect[0] for effect in world.host._held].count("save") == 1
+
+    world.store.full = False
+    world.clock.now += 1000
+    world.turn()
+    world.turn()
+    assert codec.unpack(world.store.load("state"))["v"] == 19
+    assert world.runner.steps[0] == ("/vm/a", "deploy")

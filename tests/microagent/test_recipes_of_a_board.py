@@ -105,3 +105,23 @@ def test_a_problem_is_told_again_to_a_core_that_was_busy_with_something_else(tmp
     assert board.told == [(FIRST, WAITING)]
     board.run(200_000)
     assert board.told == [(FIRST, WAITING)] * 2
+
+
+def test_a_fetcher_that_cannot_begin_is_told_and_tried_again_later(tmp_path, monkeypatch):
+    begun = []
+
+    class Broken(fetch.Fetcher):
+        def __init__(self, *arguments):
+            begun.append(board.now)
+            if len(begun) < 3:
+                raise OSError(28, "No space left on device")
+            super().__init__(*arguments)
+
+    monkeypatch.setattr(fetch, "Fetcher", Broken)
+    board = Board(tmp_path, wakes=1_000_000).want(FIRST)
+    board.run(200_000)
+
+    full = (FIRST, "[Errno 28] No space left on device")
+    assert board.told[0] == full and board.told.count(full) == 1
+    assert begun[:3] == [0, 60_000, 120_000]
+    assert FIRST in board.asked
