@@ -14,7 +14,8 @@ sys.path.insert(0, sys.argv[1])
 import vfs
 
 from fieldconf_microagent import settings
-from fieldconf_microagent.host import BOOT, STATE
+from fieldconf_microagent.assembling import BOOT
+from fieldconf_microagent.host import STATE
 from fieldconf_microagent.store import Store
 
 BLOCK, COUNT = 512, 64
