@@ -6,6 +6,7 @@ Finds ports and looks at them; whoever wants to talk opens a `serial_line.Serial
 import errno
 import os
 import stat
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from .flash_errors import FlashError
 from .needs import module
 
 AUTO = "auto"
+
+_START_S = 0.2
 
 # USB vendor, and product where it matters: what people call it, and whether a board may be there.
 _KNOWN: dict[tuple[int, int | None], str] = {
@@ -108,7 +111,12 @@ def check(port: str, holders: "Callable[[str], list[str]] | None" = None) -> Non
         raise FlashError(f"{port} is no serial port", "see 'fieldconf flash auto'", kind="no-port")
     if not os.access(port, os.R_OK | os.W_OK):
         raise not_opened(port, PermissionError(errno.EACCES, "forbidden"))
-    others = (holders or held_by)(port)
+    look = holders or held_by
+    others = look(port)
+    if others:
+        # A process that another thread of ours starts holds what we hold until it runs its program.
+        time.sleep(_START_S)
+        others = look(port)
     if others:
         raise _busy(port, others)
 

@@ -84,8 +84,16 @@ def test_a_bar_is_shown_for_what_takes_longer(monkeypatch, capsys, after_s, show
 STOPPED = "stopped; the same command goes on where this one did, and the board waits for it"
 
 
+@pytest.fixture
+def terminal():
+    """Ctrl-C interrupts, also where the tests run in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("times", [1, 2])
-def test_ctrl_c_is_told_and_mended_by_running_it_again(run, board, times):
+def test_ctrl_c_is_told_and_mended_by_running_it_again(run, board, terminal, times):
     """Also when it is pressed once more, while the board is being tidied."""
     moments = [b"a2b_base64", b"\x03"][:times]
 
@@ -107,7 +115,7 @@ def test_ctrl_c_is_told_and_mended_by_running_it_again(run, board, times):
     assert second[0] == 0 and "files written and read back" in second[1]
 
 
-def test_ctrl_c_is_told_also_to_the_impatient(run, board, monkeypatch):
+def test_ctrl_c_is_told_also_to_the_impatient(run, board, terminal, monkeypatch):
     """Even while the words are on their way to the screen."""
 
     def press(*_):

@@ -169,6 +169,14 @@ def test_three_of_many_holders_are_named(pty):
     assert str(caught.value).endswith("x (process 3) and 5 more")
 
 
+def test_who_holds_a_port_for_the_moment_of_a_start_is_no_obstacle(pty):
+    seen = [["python3 (process 7)"], []]
+
+    ports.check(pty[1], lambda port: seen.pop(0))
+
+    assert seen == []
+
+
 def test_a_line_reads_what_is_there_and_notices_its_end(pty):
     master, name = pty
     with SerialLine(name) as line:
