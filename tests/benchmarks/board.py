@@ -100,9 +100,9 @@ def run(folder, quick):
     table.add("the same ÷ 1.45 (32 bits)", "–", *[f"{heap / RATIO:,.0f}" for heap in rest])
     update = sum(sizes[name] for name in _UPDATE)
     table.note(
-        f"Goals: what stays ≤ 16 KB of .mpy: {_verdict(sizes[for_boards.FIRST], _GOAL_BASE)}; update "
-        f"({', '.join(_UPDATE)}) ≤ 8 KB: {_verdict(update, _GOAL_UPDATE)}; at rest ≤ 24 KB of heap "
-        f"on 32 bits: from files {_verdict(rest[0] / RATIO, _GOAL_HEAP)}, from ROM "
+        f"Goals: what stays ≤ 16 KB of .mpy: {_verdict(sizes[for_boards.FIRST], _GOAL_BASE)}; "
+        f"update ({', '.join(_UPDATE)}) ≤ 8 KB: {_verdict(update, _GOAL_UPDATE)}; at rest "
+        f"≤ 24 KB of heap on 32 bits: from files {_verdict(rest[0] / RATIO, _GOAL_HEAP)}, from ROM "
         f"{_verdict(rest[1] / RATIO, _GOAL_HEAP)}."
     )
     tables = [table, _alone(folder)]
